@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CTRACK_H
+#define CTRACK_H
+
+/**
+ * @file ctrack.h
+ * ctrack: a durable consistency tracker.
+ *
+ * ## The model
+ *
+ * A *read model* is a table built from an event log. For every *key* (document, scope, branch) it has processed the
+ * operations 0 … n; the highest, n, is its *progress*. A write returns a *token*: the coordinates (key and operation
+ * index) that it wrote. Whoever wants to read that write from the read model first waits until the read model's
+ * progress has reached every coordinate of the token.
+ *
+ * A *tracker* is that bookkeeping for one read model: ctrack_update() reports progress, ctrack_wait_for() waits for
+ * it, ctrack_get_latest() and ctrack_serialize() read it, ctrack_hydrate() replaces it. On a file the progress is
+ * durable: an update is committed to SQLite first, then published in memory, then the waits wake. A call that fails
+ * leaves all three as they were. After a crash the tracker knows every acknowledged update, so a wait for an old token
+ * is answered at once.
+ *
+ * ```c
+ * ctrack *tracker = NULL;
+ * ctrack_error error;
+ * if (ctrack_open("progress.db", NULL, &tracker, &error) != CTRACK_OK) {
+ *     fprintf(stderr, "%s\n", error.message);
+ *     return 1;
+ * }
+ * ctrack_coordinate wrote = {"doc-7", "document", "main", 12};
+ * ctrack_update(tracker, &wrote, 1, NULL);                                 // the read model: processed operation 12
+ * ctrack_status status = ctrack_wait(tracker, &wrote, 1, 5000, NULL, &error); // the client: at most 5 s
+ * ctrack_close(tracker, NULL);
+ * ```
+ *
+ * ## Caveats
+ *
+ * - Text is UTF-8 without NUL, at most CTRACK_TEXT_MAX bytes for each component. Empty text and ':' are legal.
+ * - Index 0 and "never seen" are different: ctrack_get_latest() says CTRACK_NOT_FOUND for the latter.
+ * - Do not use the file on a network file system: SQLite's write-ahead log needs shared memory.
+ * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
+ * - Two trackers with the same read model name on one file report for one and the same read model.
+ * - The tracker is as durable as `durability` says. If the read model's own tables are less durable, progress may be
+ *   ahead of the data after a power cut; write both in one transaction instead.
+ * - A callback that blocks holds up the tracker's other callbacks and its timeouts (not those of blocked threads).
+ * - Closing settles pending waits as CTRACK_CLOSED. Promises, snapshots and abort signals outlive the tracker.
+ *
+ * ## Conventions
+ *
+ * Handles are opaque. Calls return a status; out-parameters are set only on CTRACK_OK. `error` comes last, belongs to
+ * the caller, may be NULL, and is filled whenever a call fails. Strings and arrays passed in are borrowed for the call
+ * and copied if kept. Unless a call says otherwise any thread may call it at any time.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(CTRACK_STATIC)
+#define CTRACK_API
+#elif defined(__GNUC__)
+#define CTRACK_API __attribute__((visibility("default")))
+#else
+#define CTRACK_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The version of this header, for the preprocessor. The library's own is ctrack_version(). */
+#define CTRACK_VERSION "0.1.0"
+
+/** One read model's progress, in one file or in memory. */
+typedef struct ctrack ctrack;
+/** A wait and its outcome; it settles exactly once. */
+typedef struct ctrack_promise ctrack_promise;
+/** A one-way switch that ends waits early. */
+typedef struct ctrack_abort_signal ctrack_abort_signal;
+/** A consistent copy of a list of coordinates. */
+typedef struct ctrack_snapshot ctrack_snapshot;
+
+/** What is tracked: a branch of a scope of a document. */
+typedef struct ctrack_key {
+    const char *document_id, *scope, *branch;
+} ctrack_key;
+
+/** A point in the history of a key: operations 0 … operation_index. */
+typedef struct ctrack_coordinate {
+    const char *document_id, *scope, *branch;
+    int64_t operation_index; /**< 0 … INT64_MAX */
+} ctrack_coordinate;
+
+/** The outcome of a call or of a wait. The numbers are part of the ABI and are never reused. */
+typedef enum ctrack_status {
+    CTRACK_OK = 0,
+    CTRACK_PENDING = 1,    /**< a promise that has not settled yet */
+    CTRACK_NOT_FOUND = 2,  /**< the key was never seen */
+    CTRACK_TIMED_OUT = 3,  /**< the wait's time is up */
+    CTRACK_ABORTED = 4,    /**< the wait's abort signal was given, or its last owner released it */
+    CTRACK_CLOSED = 5,     /**< the tracker is closing or closed */
+    CTRACK_FAILED = 6,     /**< the read model reported a failure, ctrack_fail() */
+    CTRACK_INVALID = 7,    /**< an argument is not acceptable; the message names it */
+    CTRACK_MISUSE = 8,     /**< a call at a place where it is not allowed */
+    CTRACK_NO_MEMORY = 9,  /**< memory ran out; nothing has changed */
+    CTRACK_BUSY = 10,      /**< another process held the file's lock longer than busy_timeout_ms */
+    CTRACK_READ_ONLY = 11, /**< the tracker or its file is read-only */
+    CTRACK_FULL = 12,      /**< the disk is full; nothing has changed */
+    CTRACK_IO = 13,        /**< input or output failed */
+    CTRACK_CORRUPT = 14,   /**< the file is damaged, or is not ctrack's */
+    CTRACK_SCHEMA = 15,    /**< the file is newer than the library */
+    CTRACK_FORMAT = 16,    /**< a dump, token or key text that cannot be read */
+    CTRACK_FORKED = 17     /**< the handle was made by a parent process */
+} ctrack_status;
+
+/** Where a failing call explains itself. Belongs to the caller; needs no initialisation and no release. */
+typedef struct ctrack_error {
+    ctrack_status status;
+    char message[500]; /**< One line of UTF-8 without control characters; long keys are shortened. */
+} ctrack_error;
+
+/** Longest component of a key, in bytes. */
+#define CTRACK_TEXT_MAX 65535
+/** No time limit, for ctrack_wait_for(). */
+#define CTRACK_FOREVER INT64_C(-1)
+
+/** What an acknowledged update survives. */
+typedef enum ctrack_durability {
+    CTRACK_DURABLE_FULL = 0,  /**< a power cut loses nothing that was acknowledged (SQLite's synchronous=FULL) */
+    CTRACK_DURABLE_NORMAL = 1 /**< a process crash loses nothing, a power cut may lose the last updates */
+} ctrack_durability;
+
+/** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); any thread. */
+typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
+
+/** How to open a tracker. Initialise with CTRACK_OPTIONS_INIT, so that the struct can grow. */
+typedef struct ctrack_options {
+    size_t size;                  /**< sizeof(ctrack_options) of the caller */
+    const char *read_model;       /**< NULL: "default". Several read models share a file without seeing each other. */
+    ctrack_durability durability; /**< default: CTRACK_DURABLE_FULL */
+    bool read_only;               /**< open an existing file for reading and waiting; updates are CTRACK_READ_ONLY */
+    int64_t busy_timeout_ms;      /**< how long to wait for another process's write lock; negative: the default, 5 s */
+    ctrack_log_callback *log;     /**< NULL: silent */
+    void *log_argument;
+} ctrack_options;
+
+#define CTRACK_OPTIONS_INIT \
+    { \
+        sizeof(ctrack_options), NULL, CTRACK_DURABLE_FULL, false, -1, NULL, NULL \
+    }
+
+/* ---------------------------------------------------------------- the tracker */
+
+/**
+ * Opens a tracker on a file, or in memory only.
+ *
+ * The file is created with mode 0600 if it does not exist, brought to the current schema, checked, and its progress
+ * loaded. It may be a database that holds other tables too. The path is a plain file name: `file:` URIs, `:memory:`
+ * and the empty name are refused, and so is a symbolic link as the last component.
+ *
+ * @param[in]  path     NULL: memory only, nothing is durable.
+ * @param[in]  options  NULL: the defaults.
+ * @param[out] tracker  The caller closes it with ctrack_close().
+ * Errors: CTRACK_INVALID for a bad path or option; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is
+ *         damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
+ *         CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is refused is not touched.
+ */
+CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *options, ctrack **tracker,
+                                     ctrack_error *error);
+
+/**
+ * Closes a tracker: refuses new work, settles pending waits as CTRACK_CLOSED, runs their callbacks, and returns when
+ * the last of them has. Nothing acknowledged is lost. The handle is gone afterwards, whatever is returned, except on
+ * CTRACK_MISUSE and CTRACK_FORKED.
+ *
+ * Threads: calls that are under way in other threads end first, or return CTRACK_CLOSED; starting a call after
+ *          ctrack_close() has returned is an error of the caller.
+ * Errors:  CTRACK_MISUSE from a callback of this tracker. NULL is fine.
+ */
+CTRACK_API ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error);
+
+/**
+ * Reports progress: the read model has processed each coordinate's key up to its index.
+ *
+ * All or nothing. On CTRACK_OK the batch is committed (with the tracker's durability), visible to ctrack_get_latest()
+ * and the waits that it satisfies are settled. A coordinate at or below the current progress changes nothing; if that
+ * goes for all there is no transaction. Duplicates count once, at the highest index. An empty list does nothing.
+ * Concurrent calls are committed together.
+ *
+ * Errors: CTRACK_INVALID for a bad coordinate (the message gives its position; the whole batch is refused);
+ *         CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY, CTRACK_CLOSED: nothing has changed and a later
+ *         call may succeed. CTRACK_IO: the outcome on disk is unknown, nothing is published, and every later update
+ *         returns CTRACK_IO until the tracker is opened again.
+ */
+CTRACK_API ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
+                                       ctrack_error *error);
+
+/**
+ * Reads the progress of a key, from memory. Commits of other processes are seen once this tracker has looked: with an
+ * update or ctrack_refresh().
+ *
+ * Errors: CTRACK_NOT_FOUND when the key was never seen; CTRACK_INVALID for bad text; CTRACK_CLOSED.
+ */
+CTRACK_API ctrack_status ctrack_get_latest(ctrack *tracker, const ctrack_key *key, int64_t *operation_index);
+
+/**
+ * Waits until the read model has reached every coordinate.
+ *
+ * Makes a promise, which may be settled already. In this order: an aborted signal gives CTRACK_ABORTED; all reached
+ * (or an empty list) CTRACK_OK; a failed read model CTRACK_FAILED; timeout 0 CTRACK_TIMED_OUT. Otherwise the first
+ * event wins. Duplicates count once, at the highest index.
+ *
+ * @param[in]  timeout_ms  Milliseconds on the monotonic clock; 0 = check once; negative (CTRACK_FOREVER) = no limit.
+ *                         Never ends early.
+ * @param[in]  signal      May be NULL; shared by any number of waits on any trackers.
+ * @param[out] promise     The caller releases it with ctrack_promise_release().
+ * Returns: CTRACK_OK whenever a promise was made; the outcome is the promise's.
+ * Errors:  CTRACK_INVALID for a bad coordinate, with its position; CTRACK_NO_MEMORY; CTRACK_CLOSED.
+ */
+CTRACK_API ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
+                                         int64_t timeout_ms, ctrack_abort_signal *signal, ctrack_promise **promise,
+                                         ctrack_error *error);
+
+/**
+ * Waits, blocking: ctrack_wait_for(), ctrack_promise_await() and ctrack_promise_release() in one call.
+ *
+ * Returns: the outcome. When it is not CTRACK_OK the message says what was missing at the end:
+ *          `timed out after 100 ms: 1 of 3 coordinates missing: doc-7:document:main needs 12, has 9`.
+ */
+CTRACK_API ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
+                                     int64_t timeout_ms, ctrack_abort_signal *signal, ctrack_error *error);
+
+/**
+ * Copies the whole progress, as of one moment.
+ *
+ * @param[out] snapshot  Sorted; the caller frees it with ctrack_snapshot_free().
+ */
+CTRACK_API ctrack_status ctrack_serialize(ctrack *tracker, ctrack_snapshot **snapshot, ctrack_error *error);
+
+/**
+ * Replaces the whole progress of this read model by the entries, in one transaction.
+ *
+ * Duplicates count once, at the highest index. Pending waits are judged again: those that the new progress satisfies
+ * settle; a part that had been reached and is taken back counts as missing again.
+ *
+ * Errors: as ctrack_update().
+ */
+CTRACK_API ctrack_status ctrack_hydrate(ctrack *tracker, const ctrack_coordinate *entries, size_t count,
+                                        ctrack_error *error);
+
+/**
+ * Forgets keys, durably: they count as never seen. Unknown keys are ignored. Waits on them stay pending.
+ *
+ * Errors: as ctrack_update().
+ */
+CTRACK_API ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, size_t count, ctrack_error *error);
+
+/**
+ * Looks at the file and publishes what other connections have committed. In memory it does nothing.
+ *
+ * When it returns CTRACK_OK, everything that was committed to the file before the call is visible and its waits are
+ * settled.
+ */
+CTRACK_API ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error);
+
+/* ---------------------------------------------------------------- promises */
+
+/** Called once when a promise has settled. */
+typedef void ctrack_callback(ctrack_promise *promise, ctrack_status outcome, void *argument);
+
+/** Blocks until the promise has settled and returns the outcome. Any number of threads may await one promise. */
+CTRACK_API ctrack_status ctrack_promise_await(ctrack_promise *promise);
+
+/** CTRACK_PENDING, or the outcome, which never changes. */
+CTRACK_API ctrack_status ctrack_promise_status(const ctrack_promise *promise);
+
+/**
+ * Has a callback run when the promise settles, or soon if it has already. At most one for each promise.
+ *
+ * Threads: the callback runs on the tracker's service thread, never on the calling thread and never under a lock, in
+ *          the order in which promises settle. It may call everything but ctrack_close(). The promise is valid while
+ *          the callback runs, even if its owner has released it.
+ * Errors:  CTRACK_MISUSE when a callback was set before; CTRACK_CLOSED when the promise's tracker is closed already
+ *          (its outcome can be read at once); CTRACK_NO_MEMORY when the service thread cannot start. The callback does
+ *          not run then.
+ */
+CTRACK_API ctrack_status ctrack_promise_then(ctrack_promise *promise, ctrack_callback *callback, void *argument);
+
+/**
+ * A descriptor that becomes readable when the promise settles, for poll(), epoll and event loops. It belongs to the
+ * promise: do not read, write or close it. It is made by the first call, so promises that nobody polls cost none.
+ *
+ * Returns: the descriptor, or -1 when none can be made (errno says why) or after a fork.
+ */
+CTRACK_API int ctrack_promise_fd(ctrack_promise *promise);
+
+/**
+ * What is not reached, or was not at the moment the wait ended: each coordinate's `operation_index` is the progress
+ * that the key had, or -1 if it had none; ctrack_snapshot_targets() gives what the wait needs. Empty for a wait that
+ * ended CTRACK_OK.
+ */
+CTRACK_API ctrack_status ctrack_promise_missing(ctrack_promise *promise, ctrack_snapshot **missing,
+                                                ctrack_error *error);
+
+/**
+ * Gives the promise up. Without a callback, releasing a pending promise cancels the wait; with one, the wait runs to
+ * its end and the callback still runs. NULL is fine.
+ */
+CTRACK_API void ctrack_promise_release(ctrack_promise *promise);
+
+/* ---------------------------------------------------------------- abort signals */
+
+/** A new signal, or NULL when memory has run out. */
+CTRACK_API ctrack_abort_signal *ctrack_abort_signal_new(void);
+
+/** Gives the signal: settles every pending wait that was given it as CTRACK_ABORTED. One way; again is fine. */
+CTRACK_API void ctrack_abort(ctrack_abort_signal *signal);
+
+/** Whether the signal was given. */
+CTRACK_API bool ctrack_abort_signal_aborted(const ctrack_abort_signal *signal);
+
+/** Gives up the handle. Waits that were given the signal go on, and can no longer be aborted by it. NULL is fine. */
+CTRACK_API void ctrack_abort_signal_release(ctrack_abort_signal *signal);
+
+/* ---------------------------------------------------------------- snapshots */
+
+/** How many entries there are. */
+CTRACK_API size_t ctrack_snapshot_count(const ctrack_snapshot *snapshot);
+
+/** The entries, sorted by document_id, scope, branch (bytewise). They live as long as the snapshot. */
+CTRACK_API const ctrack_coordinate *ctrack_snapshot_entries(const ctrack_snapshot *snapshot);
+
+/** Of ctrack_promise_missing(): the index that the wait needs, for each entry. NULL for other snapshots. */
+CTRACK_API const int64_t *ctrack_snapshot_targets(const ctrack_snapshot *snapshot);
+
+/** Frees the snapshot. NULL is fine. */
+CTRACK_API void ctrack_snapshot_free(ctrack_snapshot *snapshot);
+
+/* ---------------------------------------------------------------- text forms */
+
+/**
+ * Reads `documentId:scope:branch`, in which `\` and `:` inside a component are written `\\` and `\:`.
+ *
+ * @param[in,out] text  Overwritten: the key's components point into it.
+ * Errors: CTRACK_FORMAT when there are not three components, an escape is unknown, or the text is not UTF-8.
+ */
+CTRACK_API ctrack_status ctrack_key_parse(char *text, ctrack_key *key, ctrack_error *error);
+
+/**
+ * Writes a key as ctrack_key_parse() reads it.
+ *
+ * @param[out] text  At least `size` bytes; always ends with NUL if size > 0; cut off if too small. May be NULL if size
+ * is 0. Returns: the length of the whole text without its NUL, like snprintf().
+ */
+CTRACK_API size_t ctrack_key_format(const ctrack_key *key, char *text, size_t size);
+
+/* ---------------------------------------------------------------- dump and restore */
+
+/** Writes `size` bytes somewhere. Returns 0, or an errno value, which ends the dump. */
+typedef int ctrack_write_callback(const void *data, size_t size, void *argument);
+/** Reads up to `size` bytes: sets *got, 0 at the end. Returns 0, or an errno value, which ends the restore. */
+typedef int ctrack_read_callback(void *data, size_t size, size_t *got, void *argument);
+
+/**
+ * Writes progress as text: newline-delimited JSON, sorted, with a header line and a closing line that carries count and
+ * checksum.
+ *
+ * @param[in] read_model  Which read model of the tracker's file; NULL: all of them. Of a tracker in memory: its own.
+ * Errors: CTRACK_IO when the callback fails; what was written then has no closing line and cannot be restored.
+ */
+CTRACK_API ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_callback *write,
+                                     void *argument, ctrack_error *error);
+
+/** What ctrack_restore() does with progress that is there already. */
+typedef enum ctrack_restore_mode {
+    CTRACK_RESTORE_EMPTY = 0,   /**< refuse with CTRACK_MISUSE unless there is none */
+    CTRACK_RESTORE_MERGE = 1,   /**< the highest index wins */
+    CTRACK_RESTORE_REPLACE = 2, /**< as ctrack_hydrate() */
+    CTRACK_RESTORE_CHECK = 3    /**< read and verify everything, change nothing */
+} ctrack_restore_mode;
+
+/**
+ * Reads a dump, verifies all of it, then applies it in one transaction to the read models that its header names. Also
+ * reads the array `[["documentId:scope:branch",5],…]`, for the tracker's own read model. A tracker in memory takes a
+ * dump of one read model, whatever its name.
+ *
+ * @param[in]  name      What messages call the input: `name:line: reason`.
+ * @param[out] restored  How many entries were read; may be NULL.
+ * Errors: CTRACK_FORMAT when the input is truncated, altered, unknown or out of range; CTRACK_IO when the callback
+ *         fails; else as ctrack_update(). Nothing has changed then.
+ */
+CTRACK_API ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *argument, const char *name,
+                                        ctrack_restore_mode mode, size_t *restored, ctrack_error *error);
+
+/**
+ * Reads a token: `{"version":1,"createdAtUtcIso":"…","coordinates":[{"documentId":…,"scope":…,"branch":…,
+ * "operationIndex":…}]}`. Members it does not know are ignored.
+ *
+ * @param[in]  json         UTF-8, `length` bytes.
+ * @param[out] coordinates  The token's coordinates, sorted, each key once at its highest index; the caller frees them
+ *                          with ctrack_snapshot_free().
+ * Errors: CTRACK_FORMAT with the place and the reason.
+ */
+CTRACK_API ctrack_status ctrack_token_parse(const char *json, size_t length, ctrack_snapshot **coordinates,
+                                            ctrack_error *error);
+
+/* ---------------------------------------------------------------- odds and ends */
+
+/** The name of a status: "CTRACK_TIMED_OUT"; "CTRACK_UNKNOWN" for a number that is none. */
+CTRACK_API const char *ctrack_status_name(ctrack_status status);
+
+/** The version of the library, such as "0.1.0". */
+CTRACK_API const char *ctrack_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,92 @@
+-- Progress of read models, as a log that is folded into a table.
+--
+-- Every update appends rows to ctrack_advance. Now and then the rows up to some seq are folded into ctrack_latest, and
+-- later deleted. The progress of a key is the highest operation_index among its row in ctrack_latest and its rows in
+-- ctrack_advance behind ctrack_fold.folded_seq; the view ctrack_progress says so in SQL.
+--
+-- SQLite has one writer at a time, so the order of seq is the order of commits: the rows behind the last seq that a
+-- tracker has seen are exactly what it has not seen yet. The newest row is never deleted, so that no seq occurs twice.
+
+-- The few combinations of read model, scope and branch.
+CREATE TABLE ctrack_keyspace (
+    id INTEGER PRIMARY KEY,
+    read_model TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    UNIQUE (read_model, scope, branch)
+) STRICT;
+
+-- The dictionary of keys. A key gets its row when it is folded for the first time.
+CREATE TABLE ctrack_coordinate (
+    id INTEGER PRIMARY KEY,
+    keyspace_id INTEGER NOT NULL REFERENCES ctrack_keyspace (id),
+    document_id TEXT NOT NULL,
+    UNIQUE (keyspace_id, document_id)
+) STRICT;
+
+-- What is folded: the progress of each key. updated_at is in milliseconds since 1970, UTC.
+CREATE TABLE ctrack_latest (
+    coordinate_id INTEGER PRIMARY KEY REFERENCES ctrack_coordinate (id),
+    operation_index INTEGER NOT NULL CHECK (operation_index >= 0),
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- The log. A row names its key by coordinate_id, or by keyspace and document while the dictionary lacks it.
+-- operation_index NULL: the key is forgotten. document_id NULL as well: all progress of the keyspace's read model has
+-- been replaced; read it anew. Such rows are folded already when they appear.
+CREATE TABLE ctrack_advance (
+    seq INTEGER PRIMARY KEY,
+    coordinate_id INTEGER,
+    operation_index INTEGER CHECK (operation_index >= 0),
+    updated_at INTEGER NOT NULL,
+    keyspace_id INTEGER,
+    document_id TEXT,
+    CHECK ((coordinate_id IS NULL) <> (keyspace_id IS NULL)),
+    CHECK (document_id IS NULL OR keyspace_id IS NOT NULL),
+    CHECK (operation_index IS NULL OR coordinate_id IS NOT NULL OR document_id IS NOT NULL)
+) STRICT;
+
+-- How far the log is folded. One row.
+CREATE TABLE ctrack_fold (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    folded_seq INTEGER NOT NULL CHECK (folded_seq >= 0)
+) STRICT;
+INSERT INTO ctrack_fold (id, folded_seq) VALUES (1, 0);
+
+-- What people and other programs read.
+CREATE VIEW ctrack_progress (read_model, document_id, scope, branch, operation_index, updated_at) AS
+SELECT k.read_model, p.document_id, k.scope, k.branch, max(p.operation_index),
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.updated_at / 1000.0, 'unixepoch')
+FROM (SELECT c.keyspace_id, c.document_id, l.operation_index, l.updated_at
+      FROM ctrack_latest AS l JOIN ctrack_coordinate AS c ON c.id = l.coordinate_id
+      UNION ALL
+      SELECT coalesce(a.keyspace_id, c.keyspace_id), coalesce(a.document_id, c.document_id), a.operation_index,
+             a.updated_at
+      FROM ctrack_advance AS a LEFT JOIN ctrack_coordinate AS c ON c.id = a.coordinate_id
+      WHERE a.seq > (SELECT folded_seq FROM ctrack_fold)) AS p
+JOIN ctrack_keyspace AS k ON k.id = p.keyspace_id
+GROUP BY k.read_model, p.document_id, k.scope, k.branch;
+
+-- Any SQLite client reports progress by inserting into the view, within a transaction of its own; the highest index
+-- counts.
+CREATE TRIGGER ctrack_progress_insert INSTEAD OF INSERT ON ctrack_progress
+BEGIN
+    SELECT raise(ABORT, 'ctrack_progress: read_model, document_id, scope and branch must be text without NUL, at most 65535 bytes each')
+    WHERE typeof(new.read_model) <> 'text' OR typeof(new.document_id) <> 'text'
+       OR typeof(new.scope) <> 'text' OR typeof(new.branch) <> 'text'
+       OR max(length(CAST(new.read_model AS BLOB)), length(CAST(new.document_id AS BLOB)),
+              length(CAST(new.scope AS BLOB)), length(CAST(new.branch AS BLOB))) > 65535
+       OR instr(CAST(new.read_model AS BLOB), x'00') + instr(CAST(new.document_id AS BLOB), x'00')
+        + instr(CAST(new.scope AS BLOB), x'00') + instr(CAST(new.branch AS BLOB), x'00') > 0;
+    SELECT raise(ABORT, 'ctrack_progress: operation_index must be an integer from 0 to 9223372036854775807')
+    WHERE typeof(new.operation_index) <> 'integer' OR new.operation_index < 0;
+    INSERT INTO ctrack_keyspace (read_model, scope, branch)
+    SELECT new.read_model, new.scope, new.branch
+    WHERE NOT EXISTS (SELECT 1 FROM ctrack_keyspace AS k
+                      WHERE k.read_model = new.read_model AND k.scope = new.scope AND k.branch = new.branch);
+    INSERT INTO ctrack_advance (keyspace_id, document_id, operation_index, updated_at)
+    SELECT k.id, new.document_id, new.operation_index,
+           CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+    FROM ctrack_keyspace AS k
+    WHERE k.read_model = new.read_model AND k.scope = new.scope AND k.branch = new.branch;
+END;

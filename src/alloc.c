@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "alloc.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+void *ct_alloc(size_t size)
+{
+    return malloc(size > 0 ? size : 1);
+}
+
+void *ct_alloc_array(size_t count, size_t size)
+{
+    return calloc(count > 0 ? count : 1, size);
+}
+
+int ct_grow(void **array, size_t *capacity, size_t needed, size_t size)
+{
+    if (needed <= *capacity) {
+        return 0;
+    }
+    size_t grown = *capacity < 16 ? 16 : *capacity;
+    while (grown < needed) {
+        if (grown > SIZE_MAX / 2) {
+            return -1;
+        }
+        grown *= 2;
+    }
+    if (grown > SIZE_MAX / size) {
+        return -1;
+    }
+    void *block = realloc(*array, grown * size);
+    if (block == NULL) {
+        return -1;
+    }
+    *array = block;
+    *capacity = grown;
+    return 0;
+}
+
+void ct_free(void *block)
+{
+    free(block);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "board.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "error.h"
+#include "promise.h"
+#include "snapshot.h"
+#include "text.h"
+
+ct_board *ct_board_new(void)
+{
+    ct_board *board = ct_alloc_array(1, sizeof *board);
+    if (board == NULL) {
+        return NULL;
+    }
+    board->map = ct_map_new();
+    if (board->map == NULL || ct_mutex_init(&board->lock) != 0) {
+        goto no_lock;
+    }
+    if (ct_service_init(&board->service) != 0) {
+        goto no_service;
+    }
+    board->waits.map = board->map;
+    atomic_init(&board->refs, 1);
+    board->generation = ct_fork_generation();
+    return board;
+
+no_service:
+    ct_mutex_destroy(&board->lock);
+no_lock:
+    ct_map_free(board->map);
+    ct_free(board);
+    return NULL;
+}
+
+void ct_board_unref(ct_board *board)
+{
+    if (atomic_fetch_sub_explicit(&board->refs, 1, memory_order_acq_rel) == 1) {
+        ct_service_destroy(&board->service);
+        ct_mutex_destroy(&board->lock);
+        ct_advances_free(&board->update);
+        ct_map_free(board->map);
+        ct_free(board);
+    }
+}
+
+ctrack_status ct_board_check(const ct_board *board, ctrack_error *error)
+{
+    if (board->generation != ct_fork_generation()) {
+        return ct_error_set(error, CTRACK_FORKED, "the tracker was opened by a parent process; open it anew");
+    }
+    return CTRACK_OK;
+}
+
+void ct_board_close(ct_board *board)
+{
+    ct_settled settled = {0};
+    ct_mutex_lock(&board->lock);
+    board->closed = true;
+    ct_waitset_end_all(&board->waits, CTRACK_CLOSED, &settled);
+    ct_board_unlock_and_wake(board, &settled);
+    ct_service_stop(board);
+}
+
+/* Frees the entries that have neither progress nor waits. The lock is held. */
+static void sweep(ct_board *board)
+{
+    ct_entry *next;
+    for (ct_entry *entry = ct_map_next(board->map, NULL); entry != NULL; entry = next) {
+        next = ct_map_next(board->map, entry);
+        ct_map_release(board->map, entry);
+    }
+}
+
+void ct_board_clear(ct_board *board)
+{
+    ct_mutex_lock(&board->lock);
+    for (ct_entry *entry = ct_map_next(board->map, NULL); entry != NULL; entry = ct_map_next(board->map, entry)) {
+        ct_map_set(board->map, entry, CT_UNSEEN);
+    }
+    sweep(board);
+    ct_mutex_unlock(&board->lock);
+}
+
+bool ct_board_on_service_thread(ct_board *board)
+{
+    ct_mutex_lock(&board->lock);
+    bool on = board->service.started && ct_thread_is_current(&board->service.thread);
+    ct_mutex_unlock(&board->lock);
+    return on;
+}
+
+ctrack_status ct_board_get(ct_board *board, const ctrack_key *key, int64_t *operation_index)
+{
+    if (key->document_id == NULL || key->scope == NULL || key->branch == NULL) {
+        return CTRACK_INVALID;
+    }
+    ct_mutex_lock(&board->lock);
+    const ct_entry *entry = ct_map_find(board->map, key);
+    ctrack_status status = board->closed ? CTRACK_CLOSED : CTRACK_NOT_FOUND;
+    if (status != CTRACK_CLOSED && entry != NULL && entry->index >= 0) {
+        *operation_index = entry->index;
+        status = CTRACK_OK;
+    }
+    ct_mutex_unlock(&board->lock);
+    /* Text that no key can have is told from text that no key has only when it matters. */
+    return status == CTRACK_NOT_FOUND && ct_text_check_key(key, "key", NULL) != CTRACK_OK ? CTRACK_INVALID : status;
+}
+
+static int copy_entry(const ct_board *board, const ct_entry *entry, ctrack_snapshot *snapshot)
+{
+    const ct_keyspace *keyspace = ct_map_keyspace_of(board->map, entry);
+    const char *text[3] = {NULL, keyspace->scope, keyspace->branch};
+    size_t length[3] = {0, keyspace->scope_length, keyspace->branch_length};
+    text[0] = ct_map_document_of(entry, &length[0]);
+    return ct_snapshot_add_text(snapshot, text, length, entry->index, -1);
+}
+
+ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_error *error)
+{
+    ctrack_snapshot *made = ct_snapshot_new();
+    int result = made != NULL ? 0 : -1;
+    ct_mutex_lock(&board->lock);
+    bool closed = board->closed;
+    for (ct_entry *entry = NULL; result == 0 && !closed && (entry = ct_map_next(board->map, entry)) != NULL;) {
+        result = entry->index >= 0 ? copy_entry(board, entry, made) : 0;
+    }
+    ct_mutex_unlock(&board->lock);
+    if (closed || result != 0 || ct_snapshot_seal(made) != 0) {
+        ctrack_snapshot_free(made);
+        return closed ? ct_error_set(error, CTRACK_CLOSED, "the tracker is closed") : ct_error_no_memory(error);
+    }
+    *snapshot = made;
+    return CTRACK_OK;
+}
+
+void ct_board_unlock_and_wake(ct_board *board, ct_settled *settled)
+{
+    for (ct_wait *wait = settled->first; wait != NULL; wait = wait->next) {
+        ct_promise_settled(wait);
+    }
+    ct_mutex_unlock(&board->lock);
+    ct_wait *next;
+    for (ct_wait *wait = settled->first; wait != NULL; wait = next) {
+        next = wait->next;
+        ct_promise_wake(wait);
+    }
+}
+
+/* ---------------------------------------------------------------- steps of progress */
+
+int ct_advances_add(ct_advances *advances, ct_entry *entry, int64_t index)
+{
+    void *items = advances->items;
+    if (ct_grow(&items, &advances->capacity, advances->count + 1, sizeof *advances->items) != 0) {
+        return -1;
+    }
+    advances->items = items;
+    bool reserve = entry->index == CT_UNSEEN;
+    if (reserve) {
+        entry->index = CT_RESERVED;
+    }
+    advances->items[advances->count++] = (ct_advance){.entry = entry, .index = index, .reserved = reserve};
+    return 0;
+}
+
+void ct_advances_free(ct_advances *advances)
+{
+    ct_free(advances->items);
+    *advances = (ct_advances){0};
+}
+
+/* By entry, then index; a step that holds a reservation counts as lower, so that uniting can pass it on. */
+static int compare_advances(const void *a, const void *b)
+{
+    const ct_advance *left = a, *right = b;
+    if (left->entry != right->entry) {
+        return (uintptr_t)left->entry < (uintptr_t)right->entry ? -1 : 1;
+    }
+    return (left->index > right->index) - (left->index < right->index);
+}
+
+void ct_advances_unite(ct_advances *advances)
+{
+    if (advances->count < 2) {
+        return;
+    }
+    qsort(advances->items, advances->count, sizeof *advances->items, compare_advances);
+    size_t kept = 0;
+    for (size_t i = 1; i < advances->count; i++) {
+        ct_advance *last = &advances->items[kept], *next = &advances->items[i];
+        if (last->entry == next->entry) {
+            next->reserved = next->reserved || last->reserved;
+            *last = *next;
+        } else {
+            advances->items[++kept] = *next;
+        }
+    }
+    advances->count = kept + 1;
+}
+
+/* Takes back the reservations of the steps from `first` on, and drops these. The lock is held. */
+static void cancel_from(ct_board *board, ct_advances *advances, size_t first)
+{
+    for (size_t i = first; i < advances->count; i++) {
+        ct_advance *advance = &advances->items[i];
+        if (advance->reserved && advance->entry->index == CT_RESERVED) {
+            advance->entry->index = CT_UNSEEN;
+            ct_map_release(board->map, advance->entry);
+        }
+    }
+    advances->count = first;
+}
+
+/* One coordinate. Text that equals a known key is valid, so only new text is checked. The lock is held. */
+static ctrack_status prepare_one(ct_board *board, const ctrack_coordinate *coordinate, size_t position, bool all,
+                                 ct_advances *advances, ctrack_error *error)
+{
+    ctrack_key key = ct_text_key(coordinate);
+    bool given = key.document_id != NULL && key.scope != NULL && key.branch != NULL;
+    ct_entry *entry = given ? ct_map_find(board->map, &key) : NULL;
+    if (entry == NULL || coordinate->operation_index < 0) {
+        ctrack_status status = ct_text_check_coordinate(coordinate, position, error);
+        if (status != CTRACK_OK) {
+            return status;
+        }
+        entry = ct_map_find_or_add(board->map, &key);
+    }
+    if (entry == NULL) {
+        return ct_error_no_memory(error);
+    }
+    if ((all || entry->index < coordinate->operation_index) &&
+        ct_advances_add(advances, entry, coordinate->operation_index) != 0) {
+        ct_map_release(board->map, entry);
+        return ct_error_no_memory(error);
+    }
+    return CTRACK_OK;
+}
+
+static ctrack_status prepare(ct_board *board, const ctrack_coordinate *coordinates, size_t count, bool all,
+                             ct_advances *advances, ctrack_error *error)
+{
+    size_t first = advances->count;
+    ctrack_status status = CTRACK_OK;
+    if (board->closed) {
+        status = ct_error_set(error, CTRACK_CLOSED, "the tracker is closed");
+    }
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = prepare_one(board, &coordinates[i], i, all, advances, error);
+    }
+    if (status != CTRACK_OK) {
+        cancel_from(board, advances, first);
+    }
+    return status;
+}
+
+ctrack_status ct_board_prepare(ct_board *board, const ctrack_coordinate *coordinates, size_t count, bool all,
+                               ct_advances *advances, ctrack_error *error)
+{
+    ct_mutex_lock(&board->lock);
+    ctrack_status status = prepare(board, coordinates, count, all, advances, error);
+    ct_mutex_unlock(&board->lock);
+    return status;
+}
+
+/* Carries out one step. Returns whether it took progress back. The lock is held. */
+static bool publish_one(ct_board *board, const ct_advance *advance, ct_settled *settled)
+{
+    ct_entry *entry = advance->entry;
+    if (advance->index == CT_UNSEEN) {
+        bool rewound = entry->index >= 0;
+        ct_map_set(board->map, entry, CT_UNSEEN);
+        return rewound;
+    }
+    if (entry->index < advance->index) {
+        ct_map_set(board->map, entry, advance->index);
+        if (entry->waiting != NULL) {
+            ct_waitset_raised(&board->waits, entry, settled);
+        }
+    }
+    return false;
+}
+
+/* Carries out the steps and empties the list. The lock is held. */
+static void publish(ct_board *board, ct_advances *advances, ct_settled *settled)
+{
+    bool rewound = false;
+    for (size_t i = 0; i < advances->count; i++) {
+        rewound = publish_one(board, &advances->items[i], settled) || rewound;
+    }
+    if (rewound) {
+        ct_waitset_rejudge(&board->waits, settled);
+        ct_advances_unite(advances);
+        for (size_t i = 0; i < advances->count; i++) {
+            ct_map_release(board->map, advances->items[i].entry);
+        }
+    }
+    advances->count = 0;
+}
+
+void ct_board_publish(ct_board *board, ct_advances *advances)
+{
+    ct_settled settled = {0};
+    ct_mutex_lock(&board->lock);
+    publish(board, advances, &settled);
+    ct_board_unlock_and_wake(board, &settled);
+}
+
+ctrack_status ct_board_update(ct_board *board, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    ct_settled settled = {0};
+    ct_mutex_lock(&board->lock);
+    ctrack_status status = prepare(board, coordinates, count, false, &board->update, error);
+    publish(board, &board->update, &settled);
+    ct_board_unlock_and_wake(board, &settled);
+    return status;
+}
+
+void ct_board_replace(ct_board *board, ct_advances *advances)
+{
+    ct_settled settled = {0};
+    ct_mutex_lock(&board->lock);
+    for (ct_entry *entry = ct_map_next(board->map, NULL); entry != NULL; entry = ct_map_next(board->map, entry)) {
+        ct_map_set(board->map, entry, CT_UNSEEN);
+    }
+    for (size_t i = 0; i < advances->count; i++) {
+        ct_advance *advance = &advances->items[i];
+        if (advance->entry->index < advance->index) {
+            ct_map_set(board->map, advance->entry, advance->index);
+        }
+    }
+    advances->count = 0;
+    ct_waitset_rejudge(&board->waits, &settled);
+    sweep(board);
+    ct_board_unlock_and_wake(board, &settled);
+}
+
+void ct_board_cancel(ct_board *board, ct_advances *advances)
+{
+    ct_mutex_lock(&board->lock);
+    cancel_from(board, advances, 0);
+    ct_mutex_unlock(&board->lock);
+}

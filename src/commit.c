@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "commit.h"
+
+#include "clock.h"
+#include "error.h"
+#include "follow.h"
+#include "sql.h"
+#include "tracker.h"
+#include "write.h"
+
+/* A group takes no more updates along once it has this many coordinates: nobody shall wait long for others' work. */
+#define GROUP_COORDINATES 4096
+
+/* ---------------------------------------------------------------- the turn */
+
+int ct_turn_init(ct_turn *turn)
+{
+    turn->first = turn->last = NULL;
+    return ct_mutex_init(&turn->lock);
+}
+
+void ct_turn_destroy(ct_turn *turn)
+{
+    ct_mutex_destroy(&turn->lock);
+}
+
+int ct_turn_take(ct_turn *turn, ct_ticket *ticket)
+{
+    if (ct_gate_init(&ticket->gate) != 0) {
+        return -1;
+    }
+    ticket->next = NULL;
+    ct_mutex_lock(&turn->lock);
+    bool head = turn->first == NULL;
+    *(head ? &turn->first : &turn->last->next) = ticket;
+    turn->last = ticket;
+    ct_mutex_unlock(&turn->lock);
+    if (!head) {
+        ct_gate_wait(&ticket->gate, CT_NEVER);
+    }
+    return 0;
+}
+
+void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last)
+{
+    ct_mutex_lock(&turn->lock);
+    ct_ticket *head = last->next, *taken_along = own != last ? own->next : NULL;
+    last->next = NULL;
+    turn->first = head;
+    turn->last = head == NULL ? NULL : turn->last;
+    ct_mutex_unlock(&turn->lock);
+    if (head != NULL) {
+        ct_gate_open(&head->gate);
+    }
+    while (taken_along != NULL) {
+        ct_ticket *next = taken_along->next; /* read before its thread may go on */
+        taken_along->done = true;
+        ct_gate_open(&taken_along->gate);
+        taken_along = next;
+    }
+    ct_gate_destroy(&own->gate);
+}
+
+/* The last of the updates that the holder of the turn takes along. */
+static ct_ticket *take_along(ct_turn *turn, ct_ticket *own)
+{
+    ct_ticket *last = own;
+    size_t count = own->count;
+    ct_mutex_lock(&turn->lock);
+    while (last->next != NULL && last->next->coordinates != NULL && count < GROUP_COORDINATES) {
+        last = last->next;
+        count += last->count;
+    }
+    ct_mutex_unlock(&turn->lock);
+    return last;
+}
+
+/* ---------------------------------------------------------------- updates */
+
+/* A group of tickets, from the holder's own to the last; one of them may already have failed on its own account. */
+typedef struct group {
+    ctrack *tracker;
+    ct_ticket *own, *last;
+} group;
+
+/* What the group's coordinates change becomes the tracker's list; a bad one fails its own ticket only. */
+static void prepare(const group *g)
+{
+    ctrack *tracker = g->tracker;
+    for (ct_ticket *ticket = g->own;; ticket = ticket->next) {
+        if (ticket->status == CTRACK_OK) {
+            ticket->status = ct_board_prepare(tracker->board, ticket->coordinates, ticket->count, false,
+                                              &tracker->advances, ticket->error);
+        }
+        if (ticket == g->last) {
+            break;
+        }
+    }
+    ct_advances_unite(&tracker->advances);
+}
+
+static void fail(const group *g, ctrack_status status, const ctrack_error *error)
+{
+    for (ct_ticket *ticket = g->own;; ticket = ticket->next) {
+        if (ticket->status == CTRACK_OK) {
+            ticket->status = status;
+            if (ticket->error != NULL) {
+                *ticket->error = *error;
+            }
+        }
+        if (ticket == g->last) {
+            break;
+        }
+    }
+}
+
+/* A key that the dictionary has is named by its id, another one by its text. */
+static ctrack_status append_one(ctrack *tracker, const ct_advance *advance, int64_t now, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    sqlite3_stmt *statement;
+    ctrack_status status;
+    if (advance->entry->file_id != 0) {
+        status = ct_store_statement(store, CT_APPEND_KNOWN, &statement, error);
+        if (status == CTRACK_OK) {
+            sqlite3_bind_int64(statement, 1, advance->entry->file_id);
+            sqlite3_bind_int64(statement, 2, advance->index);
+            sqlite3_bind_int64(statement, 3, now);
+            status = ct_sql_run(statement, "append to the log", error);
+        }
+        return status;
+    }
+    ct_mutex_lock(&tracker->board->lock);
+    ct_keyspace *keyspace = ct_map_keyspace_of(tracker->board->map, advance->entry);
+    ct_mutex_unlock(&tracker->board->lock);
+    int64_t keyspace_id;
+    status = ct_write_keyspace(tracker, keyspace, &keyspace_id, error);
+    status = status == CTRACK_OK ? ct_store_statement(store, CT_APPEND_NEW, &statement, error) : status;
+    if (status == CTRACK_OK) {
+        size_t length;
+        const char *document_id = ct_map_document_of(advance->entry, &length);
+        sqlite3_bind_int64(statement, 1, keyspace_id);
+        sqlite3_bind_text(statement, 2, document_id, (int)length, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 3, advance->index);
+        sqlite3_bind_int64(statement, 4, now);
+        status = ct_sql_run(statement, "append to the log", error);
+    }
+    return status;
+}
+
+static ctrack_status append(ctrack *tracker, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    int64_t now = ct_clock_wall();
+    for (size_t i = 0; i < tracker->advances.count && status == CTRACK_OK; i++) {
+        status = append_one(tracker, &tracker->advances.items[i], now, error);
+        tracker->store->appended_seq = sqlite3_last_insert_rowid(tracker->store->db);
+    }
+    return status;
+}
+
+/* Commits the list; made anew if others have committed since it was made. */
+static ctrack_status commit(const group *g, ctrack_error *error)
+{
+    ctrack *tracker = g->tracker;
+    bool followed = false;
+    ctrack_status status = ct_write_begin(tracker, &followed, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (followed) {
+        prepare(g);
+    }
+    status = ct_write_end(tracker, append(tracker, error), error);
+    if (status == CTRACK_OK && tracker->store->appended_seq != 0) {
+        tracker->store->seen_seq = tracker->store->appended_seq;
+    }
+    return status;
+}
+
+/* Carries a group of updates out, and leaves each one's outcome in its ticket. The turn is held. */
+static void carry_out(const group *g)
+{
+    ctrack *tracker = g->tracker;
+    ctrack_error error = {.status = CTRACK_OK, .message = ""};
+    bool followed;
+    ctrack_status status = ct_follow_if_changed(tracker, &followed, &error);
+    if (status == CTRACK_OK) {
+        prepare(g);
+        status = tracker->advances.count > 0 ? commit(g, &error) : CTRACK_OK;
+    }
+    if (status == CTRACK_OK) {
+        ct_board_publish(tracker->board, &tracker->advances);
+        ct_keeper_consider(tracker);
+    } else {
+        ct_board_cancel(tracker->board, &tracker->advances);
+        fail(g, status, &error);
+    }
+}
+
+ctrack_status ct_commit_update(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    ct_ticket ticket = {.coordinates = coordinates, .count = count, .error = error, .status = CTRACK_OK};
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    if (ticket.done) {
+        ct_gate_destroy(&ticket.gate);
+        return ticket.status;
+    }
+    group g = {.tracker = tracker, .own = &ticket, .last = take_along(&tracker->turn, &ticket)};
+    carry_out(&g);
+    ct_turn_pass(&tracker->turn, &ticket, g.last);
+    return ticket.status;
+}

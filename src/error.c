@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "text.h"
+
+/* Cuts text at `size` bytes without splitting a character, and replaces what a terminal or a log must not get raw. */
+static void make_printable(char *text, size_t size)
+{
+    size_t length = strlen(text);
+    if (length >= size - 1) {
+        static const char mark[] = "\xE2\x80\xA6";
+        length = size - sizeof mark;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
+            length--;
+        }
+        memcpy(text + length, mark, sizeof mark);
+    }
+    for (size_t i = 0; text[i] != '\0';) {
+        size_t width = ct_text_character(text + i, strlen(text + i));
+        bool control = width == 1 && ((unsigned char)text[i] < 0x20 || text[i] == 0x7F);
+        /* U+0080 … U+009F are control characters of two bytes. */
+        control = control || (width == 2 && (unsigned char)text[i] == 0xC2 && (unsigned char)text[i + 1] < 0xA0);
+        if (width == 0 || control) {
+            width = width == 0 ? 1 : width;
+            memset(text + i, '?', width);
+        }
+        i += width;
+    }
+}
+
+static void set_message(ctrack_error *error, const char *format, va_list arguments)
+{
+    /* Formatted aside, since an argument may be the old message itself. */
+    char message[sizeof error->message];
+    int length = vsnprintf(message, sizeof message, format, arguments);
+    if (length < 0) {
+        message[0] = '\0';
+    }
+    make_printable(message, sizeof message);
+    memcpy(error->message, message, sizeof message);
+}
+
+ctrack_status ct_error_set(ctrack_error *error, ctrack_status status, const char *format, ...)
+{
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        set_message(error, format, arguments);
+        va_end(arguments);
+        error->status = status;
+    }
+    return status;
+}
+
+ctrack_status ct_error_context(ctrack_error *error, ctrack_status status, const char *format, ...)
+{
+    if (error != NULL) {
+        char context[sizeof error->message];
+        va_list arguments;
+        va_start(arguments, format);
+        int length = vsnprintf(context, sizeof context, format, arguments);
+        va_end(arguments);
+        if (length >= 0) {
+            char rest[sizeof error->message];
+            memcpy(rest, error->message, sizeof rest);
+            ct_error_set(error, status, "%s: %s", context, rest);
+        }
+    }
+    return status;
+}
+
+ctrack_status ct_error_no_memory(ctrack_error *error)
+{
+    return ct_error_set(error, CTRACK_NO_MEMORY, "out of memory; nothing has changed");
+}
+
+const char *ct_error_key(const ctrack_key *key, char text[CT_KEY_TEXT_SIZE])
+{
+    const char *const components[3] = {key->document_id, key->scope, key->branch};
+    char *at = text;
+    for (int i = 0; i < 3; i++) {
+        static const size_t most = 60; /* three of them, two ':' and the marks fit */
+        size_t length = strlen(components[i]);
+        size_t kept = length;
+        if (length > most) {
+            kept = most - 3;
+            while (kept > 0 && ((unsigned char)components[i][kept] & 0xC0) == 0x80) {
+                kept--;
+            }
+        }
+        at += sprintf(at, "%s%.*s%s", i > 0 ? ":" : "", (int)kept, components[i], kept < length ? "\xE2\x80\xA6" : "");
+    }
+    return text;
+}
+
+const char *ctrack_status_name(ctrack_status status)
+{
+    switch (status) {
+#define NAME(name) \
+    case name: \
+        return #name
+        NAME(CTRACK_OK);
+        NAME(CTRACK_PENDING);
+        NAME(CTRACK_NOT_FOUND);
+        NAME(CTRACK_TIMED_OUT);
+        NAME(CTRACK_ABORTED);
+        NAME(CTRACK_CLOSED);
+        NAME(CTRACK_FAILED);
+        NAME(CTRACK_INVALID);
+        NAME(CTRACK_MISUSE);
+        NAME(CTRACK_NO_MEMORY);
+        NAME(CTRACK_BUSY);
+        NAME(CTRACK_READ_ONLY);
+        NAME(CTRACK_FULL);
+        NAME(CTRACK_IO);
+        NAME(CTRACK_CORRUPT);
+        NAME(CTRACK_SCHEMA);
+        NAME(CTRACK_FORMAT);
+        NAME(CTRACK_FORKED);
+#undef NAME
+    }
+    return "CTRACK_UNKNOWN";
+}
+
+const char *ctrack_version(void)
+{
+    return CTRACK_VERSION;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "error.h"
+
+/* What remains of a path behind its directory; NULL if there is nothing that could be a file. */
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *last = slash != NULL ? slash + 1 : path;
+    return *last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 ? NULL : last;
+}
+
+ctrack_status ct_file_name(const char *path, char **absolute, ctrack_error *error)
+{
+    const char *last = last_component(path);
+    if (last == NULL) {
+        return ct_error_set(error, CTRACK_INVALID, "path \"%s\": not the name of a file", path);
+    }
+    if (path[0] == ':' || strncmp(path, "file:", 5) == 0) {
+        return ct_error_set(error, CTRACK_INVALID, "path \"%s\": a plain file name is needed (write ./%s)", path, path);
+    }
+    size_t length = (size_t)(last - path);
+    char *directory = ct_alloc(length + 2);
+    if (directory == NULL) {
+        return ct_error_no_memory(error);
+    }
+    memcpy(directory, length > 0 ? path : ".", length > 0 ? length : 1);
+    directory[length > 0 ? length : 1] = '\0';
+    char *resolved = realpath(directory, NULL);
+    int problem = errno;
+    ct_free(directory);
+    if (resolved == NULL) {
+        return problem == ENOMEM
+                   ? ct_error_no_memory(error)
+                   : ct_error_set(error, CTRACK_IO, "cannot open %s: its directory: %s", path, strerror(problem));
+    }
+    size_t size = strlen(resolved) + strlen(last) + 2;
+    *absolute = ct_alloc(size);
+    if (*absolute != NULL) {
+        snprintf(*absolute, size, "%s/%s", strcmp(resolved, "/") == 0 ? "" : resolved, last);
+    }
+    free(resolved); /* realpath's own */
+    return *absolute != NULL ? CTRACK_OK : ct_error_no_memory(error);
+}
+
+/*
+ * The file is born under a temporary name and linked to its own when our descriptor is closed already, so that no
+ * descriptor of ours ever refers to a file that another thread may have opened through SQLite.
+ */
+ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
+{
+    struct stat found;
+    if (lstat(absolute, &found) == 0) {
+        if (!S_ISREG(found.st_mode)) {
+            return ct_error_set(error, CTRACK_INVALID, "cannot open %s: not a regular file", absolute);
+        }
+        return CTRACK_OK;
+    }
+    size_t size = strlen(absolute) + sizeof ".XXXXXX";
+    char *temporary = ct_alloc(size);
+    if (temporary == NULL) {
+        return ct_error_no_memory(error);
+    }
+    snprintf(temporary, size, "%s.XXXXXX", absolute);
+    int descriptor = mkstemp(temporary); /* mode 0600, whatever the umask */
+    bool made = descriptor >= 0 && close(descriptor) == 0 && (link(temporary, absolute) == 0 || errno == EEXIST);
+    int problem = errno;
+    if (descriptor >= 0) {
+        unlink(temporary);
+    }
+    ct_free(temporary);
+    if (!made) {
+        ctrack_status status = problem == ENOSPC || problem == EDQUOT ? CTRACK_FULL
+                               : problem == EROFS                     ? CTRACK_READ_ONLY
+                                                                      : CTRACK_IO;
+        return ct_error_set(error, status, "cannot create %s: %s", absolute, strerror(problem));
+    }
+    return CTRACK_OK;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CT_FILE_H
+#define CT_FILE_H
+
+/**
+ * The database file's name and birth. Nothing here opens a file that may be a live database: closing a descriptor of
+ * our own would drop every POSIX lock that this process holds on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+ */
+#include "ctrack.h"
+
+/**
+ * The absolute name of a plain file: its directory resolved, its last component as it is. What SQLite would take for
+ * something else than a file name is refused: `file:` URIs, `:memory:`, the empty name.
+ *
+ * @param[out] absolute  Freed with ct_free().
+ */
+ctrack_status ct_file_name(const char *path, char **absolute, ctrack_error *error);
+
+/** Makes sure that a file of that name exists; a new one is empty and has mode 0600. */
+ctrack_status ct_file_create(const char *absolute, ctrack_error *error);
+
+#endif

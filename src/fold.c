@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+#include "fold.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "error.h"
+#include "sql.h"
+
+/* Rows in one turn. A piece takes a few milliseconds, which is what an update may have to wait for it. */
+#define READ_PIECE 8192
+#define MERGE_PIECE 2048
+#define TRIM_PIECE 16384
+/* Folded rows that stay in the log for trackers that are behind. */
+#define KEPT_ROWS 65536
+
+/* The progress of a key that has an id. */
+typedef struct known_key {
+    int64_t coordinate_id, operation_index, updated_at;
+} known_key;
+
+/* The progress of a key that is named by its text. */
+typedef struct new_key {
+    int64_t keyspace_id, operation_index, updated_at;
+    int64_t coordinate_id; /* once merged */
+    size_t text;           /* place of the document id in fold.texts; a pointer to it while sorting */
+    const char *document_id;
+    size_t length;
+} new_key;
+
+struct ct_fold {
+    known_key *known;
+    size_t known_count, known_capacity;
+    new_key *fresh;
+    size_t fresh_count, fresh_capacity;
+    char *texts;
+    size_t texts_size, texts_capacity;
+    int64_t from, upto; /* the part of the log that was read */
+};
+
+ct_fold *ct_fold_new(void)
+{
+    return ct_alloc_array(1, sizeof(ct_fold));
+}
+
+void ct_fold_free(ct_fold *fold)
+{
+    if (fold != NULL) {
+        ct_free(fold->known);
+        ct_free(fold->fresh);
+        ct_free(fold->texts);
+        ct_free(fold);
+    }
+}
+
+static ctrack_status add_known(ct_fold *fold, const ct_row *row, ctrack_error *error)
+{
+    void *grown = fold->known;
+    if (ct_grow(&grown, &fold->known_capacity, fold->known_count + 1, sizeof(known_key)) != 0) {
+        return ct_error_no_memory(error);
+    }
+    fold->known = grown;
+    fold->known[fold->known_count++] = (known_key){row->coordinate_id, row->operation_index, row->updated_at};
+    return CTRACK_OK;
+}
+
+ctrack_status ct_fold_add(ct_fold *fold, int64_t keyspace_id, const char *document_id, size_t length,
+                          int64_t operation_index, int64_t updated_at, ctrack_error *error)
+{
+    void *grown = fold->fresh, *texts = fold->texts;
+    int result = ct_grow(&grown, &fold->fresh_capacity, fold->fresh_count + 1, sizeof(new_key));
+    fold->fresh = grown;
+    if (result == 0) {
+        result = ct_grow(&texts, &fold->texts_capacity, fold->texts_size + length + 1, 1);
+        fold->texts = texts;
+    }
+    if (result != 0) {
+        return ct_error_no_memory(error);
+    }
+    memcpy(fold->texts + fold->texts_size, document_id, length);
+    fold->fresh[fold->fresh_count++] = (new_key){.keyspace_id = keyspace_id,
+                                                 .operation_index = operation_index,
+                                                 .updated_at = updated_at,
+                                                 .text = fold->texts_size,
+                                                 .length = length};
+    fold->texts_size += length;
+    return CTRACK_OK;
+}
+
+/* ---------------------------------------------------------------- sorting */
+
+/* By id; of one id the highest index first. */
+static int compare_known(const void *a, const void *b)
+{
+    const known_key *left = a, *right = b;
+    if (left->coordinate_id != right->coordinate_id) {
+        return left->coordinate_id < right->coordinate_id ? -1 : 1;
+    }
+    return (left->operation_index < right->operation_index) - (left->operation_index > right->operation_index);
+}
+
+static int compare_text(const new_key *left, const new_key *right)
+{
+    if (left->keyspace_id != right->keyspace_id) {
+        return left->keyspace_id < right->keyspace_id ? -1 : 1;
+    }
+    size_t common = left->length < right->length ? left->length : right->length;
+    int order = memcmp(left->document_id, right->document_id, common);
+    return order != 0 ? order : (left->length > right->length) - (left->length < right->length);
+}
+
+/* By keyspace and document, as the dictionary's index; of one key the highest index first. */
+static int compare_new(const void *a, const void *b)
+{
+    const new_key *left = a, *right = b;
+    int order = compare_text(left, right);
+    if (order != 0) {
+        return order;
+    }
+    return (left->operation_index < right->operation_index) - (left->operation_index > right->operation_index);
+}
+
+/* Sorts, and keeps of each key the highest index. */
+static void sort(ct_fold *fold)
+{
+    size_t kept = 0;
+    if (fold->known_count > 0) {
+        qsort(fold->known, fold->known_count, sizeof(known_key), compare_known);
+    }
+    for (size_t i = 0; i < fold->known_count; i++) {
+        if (kept == 0 || fold->known[kept - 1].coordinate_id != fold->known[i].coordinate_id) {
+            fold->known[kept++] = fold->known[i];
+        }
+    }
+    fold->known_count = kept;
+    for (size_t i = 0; i < fold->fresh_count; i++) {
+        fold->fresh[i].document_id = fold->texts + fold->fresh[i].text;
+    }
+    if (fold->fresh_count > 0) {
+        qsort(fold->fresh, fold->fresh_count, sizeof(new_key), compare_new);
+    }
+    kept = 0;
+    for (size_t i = 0; i < fold->fresh_count; i++) {
+        if (kept == 0 || compare_text(&fold->fresh[kept - 1], &fold->fresh[i]) != 0) {
+            fold->fresh[kept++] = fold->fresh[i];
+        }
+    }
+    fold->fresh_count = kept;
+}
+
+/* ---------------------------------------------------------------- merging */
+
+static ctrack_status merge_latest(ct_store *store, const known_key *key, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_statement(store, CT_FOLD_RAISE, &statement, error);
+    if (status == CTRACK_OK) {
+        sqlite3_bind_int64(statement, 1, key->coordinate_id);
+        sqlite3_bind_int64(statement, 2, key->operation_index);
+        sqlite3_bind_int64(statement, 3, key->updated_at);
+        status = ct_sql_run(statement, "fold the log", error);
+    }
+    return status;
+}
+
+/* The id of a key in the dictionary, where it is added if need be. */
+static ctrack_status define(ct_store *store, new_key *key, ctrack_error *error)
+{
+    sqlite3_stmt *add, *find;
+    ctrack_status status = ct_store_statement(store, CT_FOLD_ADD_COORDINATE, &add, error);
+    status = status == CTRACK_OK ? ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(add, 1, key->keyspace_id);
+    sqlite3_bind_text(add, 2, key->document_id, (int)key->length, SQLITE_STATIC);
+    status = ct_sql_run(add, "add to the dictionary", error);
+    if (status == CTRACK_OK && sqlite3_changes(store->db) > 0) {
+        key->coordinate_id = sqlite3_last_insert_rowid(store->db);
+    } else if (status == CTRACK_OK) {
+        bool row = false;
+        sqlite3_bind_int64(find, 1, key->keyspace_id);
+        sqlite3_bind_text(find, 2, key->document_id, (int)key->length, SQLITE_STATIC);
+        status = ct_sql_step(find, &row, "read the dictionary", error);
+        if (status == CTRACK_OK && !row) {
+            status = ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the dictionary's index is wrong");
+        }
+        key->coordinate_id = row ? sqlite3_column_int64(find, 0) : 0;
+        sqlite3_reset(find);
+        sqlite3_clear_bindings(find);
+    }
+    sqlite3_clear_bindings(add);
+    return status;
+}
+
+static ctrack_status merge_known(const ct_fold *fold, ct_store *store, size_t first, size_t end, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = first; i < end && status == CTRACK_OK; i++) {
+        status = merge_latest(store, &fold->known[i], error);
+    }
+    return status;
+}
+
+static ctrack_status merge_new(const ct_fold *fold, ct_store *store, size_t first, size_t end, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = first; i < end && status == CTRACK_OK; i++) {
+        new_key *key = &fold->fresh[i];
+        status = define(store, key, error);
+        if (status == CTRACK_OK) {
+            known_key known = {key->coordinate_id, key->operation_index, key->updated_at};
+            status = merge_latest(store, &known, error);
+        }
+    }
+    return status;
+}
+
+ctrack_status ct_fold_apply(ct_fold *fold, ct_store *store, ctrack_error *error)
+{
+    sort(fold);
+    ctrack_status status = merge_known(fold, store, 0, fold->known_count, error);
+    return status == CTRACK_OK ? merge_new(fold, store, 0, fold->fresh_count, error) : status;
+}
+
+/* ---------------------------------------------------------------- reading the log */
+
+static ctrack_status add_row(ct_fold *fold, const ct_row *row, ctrack_error *error)
+{
+    if (row->operation_index < 0) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the log takes progress back at seq %lld",
+                            (long long)row->seq);
+    }
+    if (row->coordinate_id != 0) {
+        return add_known(fold, row, error);
+    }
+    if (row->keyspace_id == 0 || row->document_id == NULL) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: no key in the log at seq %lld",
+                            (long long)row->seq);
+    }
+    return ct_fold_add(fold, row->keyspace_id, row->document_id, row->document_length, row->operation_index,
+                       row->updated_at, error);
+}
+
+/* Reads up to `limit` rows behind fold->upto; *more says whether there may be others. */
+static ctrack_status read_piece(ct_fold *fold, ct_store *store, int64_t limit, bool *more, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_statement(store, CT_FOLD_READ, &statement, error);
+    int64_t count = 0;
+    *more = true;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(statement, 1, fold->upto);
+    sqlite3_bind_int64(statement, 2, limit);
+    while (status == CTRACK_OK) {
+        ct_row row;
+        status = ct_sql_step(statement, more, "read the log", error);
+        if (status != CTRACK_OK || !*more) {
+            break;
+        }
+        status = ct_store_row(statement, &row, error);
+        status = status == CTRACK_OK ? add_row(fold, &row, error) : status;
+        fold->upto = row.seq;
+        count++;
+    }
+    sqlite3_reset(statement);
+    *more = count == limit;
+    return status;
+}
+
+static ctrack_status folded_seq(ct_store *store, int64_t *folded, int64_t *first, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
+    if (row) {
+        *folded = sqlite3_column_int64(statement, 0);
+        *first = sqlite3_column_int64(statement, 1);
+        sqlite3_reset(statement);
+    }
+    return status;
+}
+
+static ctrack_status set_folded(ct_store *store, int64_t seq, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_statement(store, CT_FOLD_SET, &statement, error);
+    if (status == CTRACK_OK) {
+        sqlite3_bind_int64(statement, 1, seq);
+        status = ct_sql_run(statement, "fold the log", error);
+    }
+    return status;
+}
+
+ctrack_status ct_fold_all(ctrack *tracker, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    int64_t first;
+    bool more = true;
+    ct_fold *fold = ct_fold_new();
+    if (fold == NULL) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = folded_seq(store, &fold->from, &first, error);
+    fold->upto = fold->from;
+    status = status == CTRACK_OK ? read_piece(fold, store, -1, &more, error) : status;
+    status = status == CTRACK_OK ? ct_fold_apply(fold, store, error) : status;
+    status = status == CTRACK_OK ? set_folded(store, fold->upto, error) : status;
+    ct_fold_free(fold);
+    return status;
+}
+
+/* ---------------------------------------------------------------- step by step */
+
+/* Does one step of work in a turn of its own. */
+typedef ctrack_status step(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error);
+
+static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const atomic_bool *stop, ctrack_error *error)
+{
+    size_t position = 0;
+    bool more = true;
+    ctrack_status status = CTRACK_OK;
+    while (status == CTRACK_OK && more) {
+        ct_ticket ticket = {0};
+        if (atomic_load_explicit(stop, memory_order_relaxed)) {
+            return ct_error_set(error, CTRACK_ABORTED, "folding was given up");
+        }
+        if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+            return ct_error_no_memory(error);
+        }
+        status = work(tracker, fold, &position, &more, error);
+        ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    }
+    return status;
+}
+
+static ctrack_status step_read(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+{
+    int64_t first;
+    ctrack_status status = CTRACK_OK;
+    if (*position == 0) {
+        status = folded_seq(tracker->store, &fold->from, &first, error);
+        fold->upto = fold->from;
+    }
+    status = status == CTRACK_OK ? read_piece(fold, tracker->store, READ_PIECE, more, error) : status;
+    (*position)++;
+    return status;
+}
+
+/* Begins the transaction of a step, and sees that nothing was taken back since the log was read. */
+static ctrack_status begin_step(ctrack *tracker, const ct_fold *fold, ctrack_error *error)
+{
+    int64_t folded = 0, first;
+    ctrack_status status = ct_store_begin(tracker->store, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = folded_seq(tracker->store, &folded, &first, error);
+    if (status == CTRACK_OK && folded != fold->from) {
+        status = ct_error_set(error, CTRACK_ABORTED, "the log was folded by somebody else");
+    }
+    if (status != CTRACK_OK) {
+        ct_store_rollback(tracker->store);
+    }
+    return status;
+}
+
+static ctrack_status end_step(ctrack *tracker, ctrack_status status, ctrack_error *error)
+{
+    if (status == CTRACK_OK) {
+        return ct_store_commit(tracker->store, error);
+    }
+    ct_store_rollback(tracker->store);
+    return status;
+}
+
+static ctrack_status step_known(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+{
+    size_t end = fold->known_count - *position > MERGE_PIECE ? *position + MERGE_PIECE : fold->known_count;
+    ctrack_status status = begin_step(tracker, fold, error);
+    if (status == CTRACK_OK) {
+        status = end_step(tracker, merge_known(fold, tracker->store, *position, end, error), error);
+    }
+    *position = end;
+    *more = end < fold->known_count;
+    return status;
+}
+
+/* The tracker's own keys learn their ids, so that the next rows about them are short. */
+static void tell_ids(ctrack *tracker, const ct_fold *fold, size_t first, size_t end)
+{
+    ct_board *board = tracker->board;
+    ct_mutex_lock(&board->lock);
+    for (size_t i = first; i < end; i++) {
+        const new_key *key = &fold->fresh[i];
+        ct_keyspace *keyspace = NULL;
+        if (ct_map_bound(board->map, key->keyspace_id, &keyspace) && keyspace != NULL) {
+            ct_entry *entry = ct_map_find_document(board->map, keyspace, key->document_id, key->length);
+            if (entry != NULL) {
+                entry->file_id = key->coordinate_id;
+            }
+        }
+    }
+    ct_mutex_unlock(&board->lock);
+}
+
+static ctrack_status step_new(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+{
+    size_t end = fold->fresh_count - *position > MERGE_PIECE ? *position + MERGE_PIECE : fold->fresh_count;
+    ctrack_status status = begin_step(tracker, fold, error);
+    if (status == CTRACK_OK) {
+        status = end_step(tracker, merge_new(fold, tracker->store, *position, end, error), error);
+    }
+    if (status == CTRACK_OK) {
+        tell_ids(tracker, fold, *position, end);
+    }
+    *position = end;
+    *more = end < fold->fresh_count;
+    return status;
+}
+
+static ctrack_status step_finish(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+{
+    (void)position;
+    ctrack_status status = begin_step(tracker, fold, error);
+    if (status == CTRACK_OK) {
+        status = end_step(tracker, set_folded(tracker->store, fold->upto, error), error);
+    }
+    if (status == CTRACK_OK) {
+        tracker->store->folded_seq = fold->upto;
+    }
+    *more = false;
+    return status;
+}
+
+/* Deletes from the front of the log. KEPT_ROWS > 0, so the newest row always stays. */
+static ctrack_status step_trim(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    int64_t folded = 0, first = 0, end = fold->upto - KEPT_ROWS;
+    sqlite3_stmt *statement;
+    (void)position;
+    ctrack_status status = folded_seq(store, &folded, &first, error);
+    *more = status == CTRACK_OK && first > 0 && first <= end;
+    if (!*more) {
+        return status;
+    }
+    status = ct_store_statement(store, CT_FOLD_TRIM, &statement, error);
+    status = status == CTRACK_OK ? ct_store_begin(store, error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(statement, 1, end - first > TRIM_PIECE ? first + TRIM_PIECE : end);
+    return end_step(tracker, ct_sql_run(statement, "trim the log", error), error);
+}
+
+ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ctrack_error *error)
+{
+    ct_fold *fold = ct_fold_new();
+    if (fold == NULL) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = in_turn(tracker, step_read, fold, stop, error);
+    sort(fold);
+    static step *const rest[] = {step_known, step_new, step_finish, step_trim};
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0] && status == CTRACK_OK; i++) {
+        status = in_turn(tracker, rest[i], fold, stop, error);
+    }
+    ct_fold_free(fold);
+    return status;
+}
+
+int64_t ct_fold_backlog(const ct_store *store)
+{
+    return store->seen_seq - store->folded_seq;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "follow.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "sql.h"
+
+/* While loading, nobody else knows the board yet: steps are published in pieces that stay in the processor's cache. */
+#define LOAD_PIECE 4096
+
+typedef struct reading {
+    ctrack *tracker;
+    bool whole;    /* all progress is read, not only what is new */
+    bool replaced; /* a row says that all progress was replaced */
+} reading;
+
+/* Learns what a keyspace id of the file stands for. The keyspace is NULL if it is another read model's. */
+static ctrack_status learn_keyspace(ctrack *tracker, int64_t id, ct_keyspace **keyspace, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    const char *text[3];
+    size_t length[3];
+    bool row = false;
+    ctrack_status status = ct_store_statement(tracker->store, CT_READ_KEYSPACE, &statement, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(statement, 1, id);
+    status = ct_sql_step(statement, &row, "read a keyspace", error);
+    if (status == CTRACK_OK && !row) {
+        status = ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: keyspace %lld is missing", (long long)id);
+    }
+    for (int i = 0; i < 3 && status == CTRACK_OK; i++) {
+        status = ct_store_text(statement, i, &text[i], &length[i], error);
+    }
+    if (status == CTRACK_OK) {
+        ct_board *board = tracker->board;
+        bool ours = strcmp(text[0], tracker->store->read_model) == 0;
+        ct_mutex_lock(&board->lock);
+        *keyspace = ours ? ct_map_keyspace(board->map, text[1], text[2]) : NULL;
+        if ((ours && *keyspace == NULL) || ct_map_bind(board->map, id, *keyspace) != 0) {
+            status = ct_error_no_memory(error);
+        }
+        ct_mutex_unlock(&board->lock);
+    }
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* Turns a row of ours into a step. */
+static ctrack_status add_step(reading *r, const ct_keyspace *keyspace, const ct_row *row, ctrack_error *error)
+{
+    ctrack *tracker = r->tracker;
+    ct_board *board = tracker->board;
+    int64_t index = row->operation_index >= 0 ? row->operation_index : CT_UNSEEN;
+    int result = -1;
+    ct_mutex_lock(&board->lock);
+    ct_entry *entry = ct_map_find_or_add_document(board->map, keyspace, row->document_id, row->document_length);
+    if (entry != NULL) {
+        if (row->coordinate_id != 0) {
+            entry->file_id = row->coordinate_id;
+        }
+        result = ct_advances_add(&tracker->advances, entry, index);
+        if (result != 0) {
+            ct_map_release(board->map, entry);
+        }
+    }
+    ct_mutex_unlock(&board->lock);
+    return result == 0 ? CTRACK_OK : ct_error_no_memory(error);
+}
+
+static ctrack_status add_row(reading *r, const ct_row *row, ctrack_error *error)
+{
+    ct_board *board = r->tracker->board;
+    ct_keyspace *keyspace = NULL;
+    ct_mutex_lock(&board->lock);
+    bool known = ct_map_bound(board->map, row->keyspace_id, &keyspace);
+    ct_mutex_unlock(&board->lock);
+    ctrack_status status = known ? CTRACK_OK : learn_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
+    if (status != CTRACK_OK || keyspace == NULL) {
+        return status;
+    }
+    if (row->document_id == NULL) {
+        r->replaced = true;
+        return CTRACK_OK;
+    }
+    status = add_step(r, keyspace, row, error);
+    if (!r->tracker->store->loaded && r->tracker->advances.count >= LOAD_PIECE) {
+        ct_board_publish(board, &r->tracker->advances);
+    }
+    return status;
+}
+
+/* Reads all rows of a statement, or those up to one that says that everything was replaced. */
+static ctrack_status read_rows(reading *r, ct_statement which, int64_t since, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_statement(r->tracker->store, which, &statement, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (which == CT_READ_LOG) {
+        sqlite3_bind_int64(statement, 1, since);
+    }
+    bool more = true;
+    while (status == CTRACK_OK && !(r->replaced && !r->whole)) {
+        status = ct_sql_step(statement, &more, "read progress", error);
+        if (status != CTRACK_OK || !more) {
+            break;
+        }
+        ct_row row;
+        status = ct_store_row(statement, &row, error);
+        status = status == CTRACK_OK ? add_row(r, &row, error) : status;
+    }
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* The ends of the log; *first is 0 and *last folded_seq if it is empty. */
+static ctrack_status log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
+    if (status == CTRACK_OK && !row) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: ctrack_fold is empty");
+    }
+    if (row) {
+        *folded = sqlite3_column_int64(statement, 0);
+        *first = sqlite3_column_int64(statement, 1);
+        *last = sqlite3_column_type(statement, 2) == SQLITE_NULL ? *folded : sqlite3_column_int64(statement, 2);
+        sqlite3_reset(statement);
+    }
+    return status;
+}
+
+/* In a transaction: reads what is new into the list. */
+static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    int64_t folded = 0, first = 0;
+    ctrack_status status = log_range(store, &folded, &first, seen, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    reading r = {.tracker = tracker};
+    /* A log that ends before what we have seen was not written by ctrack alone: trust nothing that we knew. */
+    r.whole = !store->loaded || first > store->seen_seq + 1 || *seen < store->seen_seq;
+    if (!r.whole && *seen > store->seen_seq) {
+        status = read_rows(&r, CT_READ_LOG, store->seen_seq, error);
+    }
+    if (status == CTRACK_OK && r.replaced) {
+        ct_board_cancel(tracker->board, &tracker->advances);
+        r.whole = true;
+    }
+    if (status == CTRACK_OK && r.whole) {
+        status = read_rows(&r, CT_READ_LATEST, 0, error);
+        status = status == CTRACK_OK ? read_rows(&r, CT_READ_LOG, folded, error) : status;
+    }
+    store->folded_seq = folded;
+    *whole = r.whole;
+    return status;
+}
+
+ctrack_status ct_follow(ctrack *tracker, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    bool own = sqlite3_get_autocommit(store->db) != 0, whole = false, changed;
+    int64_t seen = 0, version = store->data_version;
+    ctrack_status status = own ? ct_store_run(store, CT_BEGIN, "begin to read", error) : CTRACK_OK;
+    status = status == CTRACK_OK ? ct_store_look(store, &version, &changed, error) : status;
+    status = status == CTRACK_OK ? read_news(tracker, &whole, &seen, error) : status;
+    if (own) {
+        ct_store_rollback(store);
+    }
+    if (status != CTRACK_OK) {
+        ct_board_cancel(tracker->board, &tracker->advances);
+        return status;
+    }
+    if (whole && store->loaded) {
+        ct_board_replace(tracker->board, &tracker->advances);
+    } else {
+        ct_board_publish(tracker->board, &tracker->advances);
+    }
+    store->loaded = true;
+    store->seen_seq = seen;
+    store->data_version = version;
+    return CTRACK_OK;
+}
+
+ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error *error)
+{
+    int64_t version;
+    ctrack_status status = ct_store_look(tracker->store, &version, followed, error);
+    return status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CT_FOLLOW_H
+#define CT_FOLLOW_H
+
+/**
+ * The one path from the file to memory: read what is new, publish it, wake. It serves loading, looking for what other
+ * connections have committed, and catching up before a commit of our own.
+ *
+ * The rows behind the last seq that was seen are what is new. If they are not all there any more, because the log was
+ * folded and trimmed in the meantime, or one of them says that everything was replaced, all is read anew: what is
+ * folded, then the rows behind the fold; and replaces what was known.
+ */
+#include "tracker.h"
+
+/**
+ * Publishes what is committed. In a transaction that writes (before its first write), or in none: then it reads in a
+ * transaction of its own. The turn is held.
+ */
+ctrack_status ct_follow(ctrack *tracker, ctrack_error *error);
+/** The same, if another connection has committed since the last time. */
+ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error *error);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "keeper.h"
+
+#include "clock.h"
+#include "error.h"
+#include "fold.h"
+#include "tracker.h"
+
+/* Folding begins at this many rows and a quarter of the keys: large enough that a fold changes many rows of each page.
+ */
+#define FOLD_ROWS 65536
+/* 32 MiB: pages that are written again and again go to the database once for many commits. */
+#define CHECKPOINT_PAGES 8192
+/* After a failure the keeper rests this long. */
+#define REST_NANOSECONDS INT64_C(1000000000)
+
+int ct_keeper_init(ct_keeper *keeper)
+{
+    if (ct_mutex_init(&keeper->lock) != 0) {
+        return -1;
+    }
+    if (ct_condition_init(&keeper->wake) != 0) {
+        ct_mutex_destroy(&keeper->lock);
+        return -1;
+    }
+    atomic_init(&keeper->stopping, false);
+    return 0;
+}
+
+void ct_keeper_destroy(ct_keeper *keeper)
+{
+    ct_condition_destroy(&keeper->wake);
+    ct_mutex_destroy(&keeper->lock);
+}
+
+/* The turn is held. */
+static bool fold_due(const ctrack *tracker)
+{
+    int64_t backlog = ct_fold_backlog(tracker->store);
+    if (backlog < FOLD_ROWS) {
+        return false;
+    }
+    ct_mutex_lock(&tracker->board->lock);
+    size_t keys = ct_map_count(tracker->board->map);
+    ct_mutex_unlock(&tracker->board->lock);
+    return backlog >= FOLD_ROWS + (int64_t)(keys / 4);
+}
+
+static bool checkpoint_due(const ctrack *tracker)
+{
+    return tracker->store->wal_pages >= CHECKPOINT_PAGES;
+}
+
+/* Looks what is to be done, and checkpoints if that is due. *fold: the log should be folded. */
+static ctrack_status look(ctrack *tracker, bool *fold, ctrack_error *error)
+{
+    ct_ticket ticket = {0};
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = checkpoint_due(tracker) ? ct_store_checkpoint(tracker->store, error) : CTRACK_OK;
+    *fold = status == CTRACK_OK && fold_due(tracker);
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    return status;
+}
+
+static ctrack_status work(ctrack *tracker, ctrack_error *error)
+{
+    bool fold = false;
+    ctrack_status status = look(tracker, &fold, error);
+    if (status == CTRACK_OK && fold) {
+        status = ct_fold_log(tracker, &tracker->keeper.stopping, error);
+    }
+    return status;
+}
+
+/* Waits until the deadline, or until there is something to do if there is none. Returns whether to go on. */
+static bool wait_for_work(ct_keeper *keeper, int64_t deadline)
+{
+    ct_mutex_lock(&keeper->lock);
+    while (!atomic_load(&keeper->stopping) && (deadline == CT_NEVER ? !keeper->due : ct_clock_monotonic() < deadline)) {
+        ct_condition_wait(&keeper->wake, &keeper->lock, deadline);
+    }
+    keeper->due = false;
+    bool go_on = !atomic_load(&keeper->stopping);
+    ct_mutex_unlock(&keeper->lock);
+    return go_on;
+}
+
+static void *run(void *argument)
+{
+    ctrack *tracker = argument;
+    int64_t deadline = CT_NEVER;
+    while (wait_for_work(&tracker->keeper, deadline)) {
+        ctrack_error error;
+        ctrack_status status = work(tracker, &error);
+        deadline = CT_NEVER;
+        if (status != CTRACK_OK && status != CTRACK_ABORTED) {
+            ct_tracker_log(tracker, &error);
+            deadline = ct_clock_monotonic() + REST_NANOSECONDS;
+        }
+    }
+    return NULL;
+}
+
+void ct_keeper_consider(ctrack *tracker)
+{
+    ct_keeper *keeper = &tracker->keeper;
+    if (!checkpoint_due(tracker) && !fold_due(tracker)) {
+        return;
+    }
+    ct_mutex_lock(&keeper->lock);
+    if (!keeper->started && !atomic_load(&keeper->stopping)) {
+        keeper->started = ct_thread_start(&keeper->thread, run, tracker) == 0; /* else at the next commit */
+    }
+    if (!keeper->due) {
+        keeper->due = true;
+        ct_condition_signal(&keeper->wake);
+    }
+    ct_mutex_unlock(&keeper->lock);
+}
+
+void ct_keeper_stop(ctrack *tracker)
+{
+    ct_keeper *keeper = &tracker->keeper;
+    ct_mutex_lock(&keeper->lock);
+    atomic_store(&keeper->stopping, true);
+    ct_condition_signal(&keeper->wake);
+    bool started = keeper->started;
+    ct_mutex_unlock(&keeper->lock);
+    if (started) {
+        ct_thread_join(&keeper->thread);
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CT_KEEPER_H
+#define CT_KEEPER_H
+
+/**
+ * The keeper: a tracker's thread that looks after the file, away from the updates' path: it folds the log when it has
+ * grown long, and checkpoints the write-ahead log. It starts when there is something to do for the first time.
+ *
+ * What it fails at (a busy or full disk) is reported to the log callback and tried again later; nothing depends on it
+ * but the length of the logs.
+ */
+#include <stdatomic.h>
+
+#include "sync.h"
+
+struct ctrack;
+
+typedef struct ct_keeper {
+    ct_mutex lock;
+    ct_condition wake;
+    ct_thread thread;
+    bool started;         /* lock */
+    bool due;             /* lock: somebody has seen that there is something to do */
+    atomic_bool stopping; /* set under the lock, read by work under way */
+} ct_keeper;
+
+int ct_keeper_init(ct_keeper *keeper);
+void ct_keeper_destroy(ct_keeper *keeper);
+
+/** Wakes the keeper if there is something to do. The turn is held. */
+void ct_keeper_consider(struct ctrack *tracker);
+/** Lets it finish the step that it is at, and ends it. The turn is not held. */
+void ct_keeper_stop(struct ctrack *tracker);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+#include "map.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "clock.h"
+
+/* Memory that runs out is an answer, not an exit: uthash leaves the table as it was and says so. */
+#define HASH_NONFATAL_OOM 1
+#define uthash_malloc(size) ct_alloc(size)
+#define uthash_free(block, size) ct_free(block)
+#define uthash_nonfatal_oom(element) ((void)(element)) /* it has cleared hh.tbl, which tells */
+#include <uthash.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/*
+ * The layout of a slot decides the memory for each key: 80 bytes, and the key behind it. With a UUID that makes 120
+ * bytes, which glibc's malloc serves with one block of 128.
+ */
+typedef struct slot {
+    ct_entry entry; /* first: a slot and its entry have one address */
+    UT_hash_handle hh;
+    unsigned char key[]; /* keyspace number, document id */
+} slot;
+
+typedef struct space {
+    ct_keyspace keyspace;
+    UT_hash_handle hh;
+    char text[]; /* scope, NUL, branch, NUL: the hash key */
+} space;
+
+typedef struct binding {
+    int64_t file_id;
+    ct_keyspace *keyspace;
+    UT_hash_handle hh;
+} binding;
+
+struct ct_map {
+    slot *slots;
+    space *spaces;
+    space **by_number;
+    size_t by_number_capacity;
+    uint32_t space_count;
+    binding *bindings;
+    const space *last_space;     /* the last one found: mostly the next one too */
+    const binding *last_binding; /* likewise */
+    unsigned char *scratch;      /* a hash key under construction */
+    size_t scratch_capacity;
+    size_t seen;
+    uint64_t seed;
+};
+
+static uint64_t secret_seed(const void *salt)
+{
+    uint64_t seed = 0;
+    int source = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (source >= 0) {
+        ssize_t got = read(source, &seed, sizeof seed);
+        seed = got == (ssize_t)sizeof seed ? seed : 0;
+        close(source);
+    }
+    /* Where there is no such device, an address and the time still differ from run to run. */
+    return seed ^ (uint64_t)(uintptr_t)salt ^ (uint64_t)ct_clock_monotonic();
+}
+
+ct_map *ct_map_new(void)
+{
+    ct_map *map = ct_alloc_array(1, sizeof *map);
+    if (map != NULL) {
+        map->seed = secret_seed(map);
+    }
+    return map;
+}
+
+void ct_map_free(ct_map *map)
+{
+    if (map == NULL) {
+        return;
+    }
+    slot *s, *next_slot;
+    HASH_ITER(hh, map->slots, s, next_slot)
+    {
+        HASH_DELETE(hh, map->slots, s);
+        ct_free(s);
+    }
+    space *k, *next_space;
+    HASH_ITER(hh, map->spaces, k, next_space)
+    {
+        HASH_DELETE(hh, map->spaces, k);
+        ct_free(k);
+    }
+    binding *b, *next_binding;
+    HASH_ITER(hh, map->bindings, b, next_binding)
+    {
+        HASH_DELETE(hh, map->bindings, b);
+        ct_free(b);
+    }
+    ct_free(map->by_number);
+    ct_free(map->scratch);
+    ct_free(map);
+}
+
+static unsigned hash_of(const ct_map *map, const void *key, size_t length)
+{
+    return (unsigned)XXH3_64bits_withSeed(key, length, map->seed);
+}
+
+static int reserve_scratch(ct_map *map, size_t size)
+{
+    void *scratch = map->scratch;
+    int result = ct_grow(&scratch, &map->scratch_capacity, size, 1);
+    map->scratch = scratch;
+    return result;
+}
+
+/* ---------------------------------------------------------------- keyspaces */
+
+static space *find_space(ct_map *map, const char *scope, size_t scope_length, const char *branch, size_t branch_length,
+                         unsigned *hash)
+{
+    size_t length = scope_length + branch_length + 2;
+    if (reserve_scratch(map, length) != 0) {
+        return NULL;
+    }
+    memcpy(map->scratch, scope, scope_length + 1);
+    memcpy(map->scratch + scope_length + 1, branch, branch_length + 1);
+    *hash = hash_of(map, map->scratch, length);
+    space *found = NULL;
+    HASH_FIND_BYHASHVALUE(hh, map->spaces, map->scratch, length, *hash, found);
+    return found;
+}
+
+static bool space_is(const space *k, const char *scope, const char *branch)
+{
+    return k != NULL && strcmp(k->keyspace.scope, scope) == 0 && strcmp(k->keyspace.branch, branch) == 0;
+}
+
+static space *lookup_space(ct_map *map, const char *scope, const char *branch)
+{
+    if (space_is(map->last_space, scope, branch)) {
+        return (space *)map->last_space;
+    }
+    unsigned hash;
+    space *found = find_space(map, scope, strlen(scope), branch, strlen(branch), &hash);
+    if (found != NULL) {
+        map->last_space = found;
+    }
+    return found;
+}
+
+ct_keyspace *ct_map_keyspace(ct_map *map, const char *scope, const char *branch)
+{
+    if (space_is(map->last_space, scope, branch)) {
+        return &((space *)map->last_space)->keyspace;
+    }
+    size_t scope_length = strlen(scope), branch_length = strlen(branch);
+    unsigned hash = 0;
+    space *k = find_space(map, scope, scope_length, branch, branch_length, &hash);
+    if (k != NULL) {
+        map->last_space = k;
+        return &k->keyspace;
+    }
+    size_t length = scope_length + branch_length + 2;
+    void *by_number = map->by_number;
+    if (map->scratch_capacity < length || map->space_count == UINT32_MAX ||
+        ct_grow(&by_number, &map->by_number_capacity, map->space_count + 1, sizeof *map->by_number) != 0) {
+        return NULL;
+    }
+    map->by_number = by_number;
+    k = ct_alloc(sizeof *k + length);
+    if (k == NULL) {
+        return NULL;
+    }
+    memcpy(k->text, map->scratch, length);
+    k->keyspace = (ct_keyspace){.scope = k->text,
+                                .branch = k->text + scope_length + 1,
+                                .scope_length = scope_length,
+                                .branch_length = branch_length,
+                                .file_id = 0,
+                                .number = map->space_count};
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->spaces, k->text, length, hash, k);
+    if (k->hh.tbl == NULL) {
+        ct_free(k);
+        return NULL;
+    }
+    map->by_number[map->space_count++] = k;
+    map->last_space = k;
+    return &k->keyspace;
+}
+
+int ct_map_bind(ct_map *map, int64_t file_id, ct_keyspace *keyspace)
+{
+    binding *b = ct_alloc_array(1, sizeof *b);
+    if (b == NULL) {
+        return -1;
+    }
+    b->file_id = file_id;
+    b->keyspace = keyspace;
+    unsigned hash = hash_of(map, &b->file_id, sizeof b->file_id);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->bindings, &b->file_id, sizeof b->file_id, hash, b);
+    if (b->hh.tbl == NULL) {
+        ct_free(b);
+        return -1;
+    }
+    if (keyspace != NULL) {
+        keyspace->file_id = file_id;
+    }
+    return 0;
+}
+
+bool ct_map_bound(ct_map *map, int64_t file_id, ct_keyspace **keyspace)
+{
+    const binding *b = map->last_binding;
+    if (b == NULL || b->file_id != file_id) {
+        binding *found = NULL;
+        unsigned hash = hash_of(map, &file_id, sizeof file_id);
+        HASH_FIND_BYHASHVALUE(hh, map->bindings, &file_id, sizeof file_id, hash, found);
+        if (found == NULL) {
+            return false;
+        }
+        map->last_binding = b = found;
+    }
+    *keyspace = b->keyspace;
+    return true;
+}
+
+/* ---------------------------------------------------------------- entries */
+
+/* Leaves the key in the scratch and returns its length, 0 if there is no memory. */
+static size_t build_key(ct_map *map, uint32_t number, const char *document_id, size_t length)
+{
+    if (reserve_scratch(map, sizeof number + length) != 0) {
+        return 0;
+    }
+    memcpy(map->scratch, &number, sizeof number);
+    memcpy(map->scratch + sizeof number, document_id, length);
+    return sizeof number + length;
+}
+
+static slot *find_slot(ct_map *map, size_t length, unsigned hash)
+{
+    slot *found = NULL;
+    HASH_FIND_BYHASHVALUE(hh, map->slots, map->scratch, length, hash, found);
+    return found;
+}
+
+ct_entry *ct_map_find_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size)
+{
+    size_t length = build_key(map, keyspace->number, document_id, size);
+    slot *found = length > 0 ? find_slot(map, length, hash_of(map, map->scratch, length)) : NULL;
+    return found != NULL ? &found->entry : NULL;
+}
+
+ct_entry *ct_map_find(ct_map *map, const ctrack_key *key)
+{
+    const space *k = lookup_space(map, key->scope, key->branch);
+    return k != NULL ? ct_map_find_document(map, &k->keyspace, key->document_id, strlen(key->document_id)) : NULL;
+}
+
+ct_entry *ct_map_find_or_add(ct_map *map, const ctrack_key *key)
+{
+    const ct_keyspace *keyspace = ct_map_keyspace(map, key->scope, key->branch);
+    return keyspace != NULL ? ct_map_find_or_add_document(map, keyspace, key->document_id, strlen(key->document_id))
+                            : NULL;
+}
+
+ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size)
+{
+    size_t length = build_key(map, keyspace->number, document_id, size);
+    if (length == 0) {
+        return NULL;
+    }
+    unsigned hash = hash_of(map, map->scratch, length);
+    slot *s = find_slot(map, length, hash);
+    if (s != NULL) {
+        return &s->entry;
+    }
+    s = ct_alloc(sizeof *s + length);
+    if (s == NULL) {
+        return NULL;
+    }
+    s->entry = (ct_entry){.index = CT_UNSEEN, .waiting = NULL, .file_id = 0};
+    memcpy(s->key, map->scratch, length);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->slots, s->key, length, hash, s);
+    if (s->hh.tbl == NULL) {
+        ct_free(s);
+        return NULL;
+    }
+    return &s->entry;
+}
+
+void ct_map_release(ct_map *map, ct_entry *entry)
+{
+    if (entry->index == CT_UNSEEN && entry->waiting == NULL) {
+        slot *s = (slot *)entry;
+        HASH_DELETE(hh, map->slots, s);
+        ct_free(s);
+    }
+}
+
+void ct_map_set(ct_map *map, ct_entry *entry, int64_t index)
+{
+    map->seen += (size_t)(index >= 0);
+    map->seen -= (size_t)(entry->index >= 0);
+    entry->index = index;
+}
+
+size_t ct_map_count(const ct_map *map)
+{
+    return map->seen;
+}
+
+ct_entry *ct_map_next(const ct_map *map, const ct_entry *entry)
+{
+    slot *next = entry == NULL ? map->slots : ((const slot *)entry)->hh.next;
+    return next != NULL ? &next->entry : NULL;
+}
+
+ct_keyspace *ct_map_keyspace_of(const ct_map *map, const ct_entry *entry)
+{
+    uint32_t number;
+    memcpy(&number, ((const slot *)entry)->key, sizeof number);
+    return &map->by_number[number]->keyspace;
+}
+
+const char *ct_map_document_of(const ct_entry *entry, size_t *length)
+{
+    const slot *s = (const slot *)entry;
+    *length = s->hh.keylen - sizeof(uint32_t);
+    return (const char *)s->key + sizeof(uint32_t);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "migrate.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "error.h"
+#include "migrations.h"
+#include "sql.h"
+
+static const char ledger[] = "CREATE TABLE IF NOT EXISTS ctrack_migration (version INTEGER PRIMARY KEY, "
+                             "name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
+
+/* Everything of ours in a schema, and everything that hangs on it. */
+static const char objects[] =
+    "SELECT type, name, tbl_name, sql FROM main.sqlite_schema "
+    "WHERE name LIKE 'ctrack\\_%' ESCAPE '\\' OR tbl_name LIKE 'ctrack\\_%' ESCAPE '\\' ORDER BY type, name";
+
+static ctrack_status one_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    ctrack_status status = ct_sql_prepare(db, sql, &statement, error);
+    if (status == CTRACK_OK) {
+        status = ct_sql_step(statement, &row, "read the database schema", error);
+        *value = row ? sqlite3_column_int64(statement, 0) : 0;
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* The migrations that the database says it has: 0 … n without a gap. */
+static ctrack_status version_of(sqlite3 *db, int *version, ctrack_error *error)
+{
+    int64_t exists = 0, highest = 0, count = 0;
+    ctrack_status status = one_integer(
+        db, "SELECT count(*) FROM main.sqlite_schema WHERE name LIKE 'ctrack\\_%' ESCAPE '\\'", &exists, error);
+    *version = 0;
+    if (status != CTRACK_OK || exists == 0) {
+        return status;
+    }
+    status = one_integer(db, "SELECT count(*) FROM main.sqlite_schema WHERE name = 'ctrack_migration'", &exists, error);
+    if (status == CTRACK_OK && exists == 0) {
+        return ct_error_set(error, CTRACK_CORRUPT, "there are ctrack tables without ctrack_migration");
+    }
+    status = status == CTRACK_OK ? one_integer(db, "SELECT max(version) FROM main.ctrack_migration", &highest, error)
+                                 : status;
+    status =
+        status == CTRACK_OK ? one_integer(db, "SELECT count(*) FROM main.ctrack_migration", &count, error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (highest > ct_migrations_count) {
+        return ct_error_set(error, CTRACK_SCHEMA,
+                            "the file has schema version %lld, this library (%s) knows %d: use a newer ctrack",
+                            (long long)highest, ctrack_version(), ct_migrations_count);
+    }
+    if (highest != count || highest < 0) {
+        return ct_error_set(error, CTRACK_CORRUPT, "ctrack_migration has gaps");
+    }
+    *version = (int)highest;
+    return CTRACK_OK;
+}
+
+static ctrack_status apply_one(sqlite3 *db, const ct_migration *migration, ctrack_error *error)
+{
+    char doing[80];
+    sqlite3_snprintf(sizeof doing, doing, "apply migration %s", migration->name);
+    char *record = sqlite3_mprintf("INSERT INTO ctrack_migration VALUES (%d, %Q, %lld)", migration->version,
+                                   migration->name, (long long)ct_clock_wall());
+    if (record == NULL) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = ct_sql_exec(db, migration->sql, doing, error);
+    status = status == CTRACK_OK ? ct_sql_exec(db, record, doing, error) : status;
+    sqlite3_free(record);
+    return status;
+}
+
+ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error)
+{
+    for (;;) {
+        ctrack_status status = ct_sql_exec(db, "BEGIN IMMEDIATE", "lock the file", error);
+        if (status != CTRACK_OK) {
+            return status;
+        }
+        int version = 0; /* read under the lock: another process may be migrating too */
+        status = version_of(db, &version, error);
+        bool done = version == ct_migrations_count;
+        if (status == CTRACK_OK && !done) {
+            status = ct_sql_exec(db, ledger, "create the schema", error);
+            status = status == CTRACK_OK ? apply_one(db, &ct_migrations[version], error) : status;
+        }
+        if (status == CTRACK_OK) {
+            status = ct_sql_exec(db, "COMMIT", "commit a migration", error);
+        }
+        if (status != CTRACK_OK) {
+            sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+            return status;
+        }
+        if (done) {
+            return CTRACK_OK;
+        }
+    }
+}
+
+static bool same_text(sqlite3_stmt *a, sqlite3_stmt *b, int column)
+{
+    const char *left = (const char *)sqlite3_column_text(a, column);
+    const char *right = (const char *)sqlite3_column_text(b, column);
+    return left == NULL || right == NULL ? left == right : strcmp(left, right) == 0;
+}
+
+/* Compares two schemas object by object. Out of memory shows as a difference only if the statements fail, too. */
+static ctrack_status compare(sqlite3 *db, sqlite3 *model, ctrack_error *error)
+{
+    sqlite3_stmt *found = NULL, *expected = NULL;
+    ctrack_status status = ct_sql_prepare(db, objects, &found, error);
+    status = status == CTRACK_OK ? ct_sql_prepare(model, objects, &expected, error) : status;
+    bool more = true, wanted = true;
+    while (status == CTRACK_OK && more) {
+        status = ct_sql_step(found, &more, "read the database schema", error);
+        status = status == CTRACK_OK ? ct_sql_step(expected, &wanted, "read the schema", error) : status;
+        if (status != CTRACK_OK || (!more && !wanted)) {
+            break;
+        }
+        bool same = more == wanted;
+        for (int column = 0; same && column < 4; column++) {
+            same = same_text(found, expected, column);
+        }
+        if (!same) {
+            sqlite3_stmt *named = more ? found : expected;
+            status =
+                ct_error_set(error, CTRACK_CORRUPT, "%s %s is not as ctrack made it",
+                             (const char *)sqlite3_column_text(named, 0), (const char *)sqlite3_column_text(named, 1));
+        }
+    }
+    sqlite3_finalize(found);
+    sqlite3_finalize(expected);
+    return status;
+}
+
+ctrack_status ct_migrate_check(sqlite3 *db, bool *current, ctrack_error *error)
+{
+    int version = 0;
+    ctrack_status status = version_of(db, &version, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    *current = version == ct_migrations_count;
+    if (version == 0) {
+        return CTRACK_OK;
+    }
+    sqlite3 *model = NULL;
+    int code = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
+    status = code == SQLITE_OK ? ct_sql_exec(model, ledger, "create the schema", error)
+                               : ct_sql_fail(model, code, "create the schema", error);
+    for (int i = 0; i < version && status == CTRACK_OK; i++) {
+        status = apply_one(model, &ct_migrations[i], error);
+    }
+    status = status == CTRACK_OK ? compare(db, model, error) : status;
+    sqlite3_close(model);
+    return status;
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+#include "promise.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "error.h"
+#include "snapshot.h"
+#include "text.h"
+
+/* The promise's size is a multiple of its alignment, and it is aligned at least as strictly as a wait. */
+_Static_assert(sizeof(ctrack_promise) % _Alignof(ct_wait) == 0, "the wait behind a promise is aligned");
+
+ct_wait *ct_promise_wait(const ctrack_promise *promise)
+{
+    return (ct_wait *)(promise + 1);
+}
+
+ctrack_promise *ct_promise_of(ct_wait *wait)
+{
+    return (ctrack_promise *)wait - 1;
+}
+
+static ctrack_status status_of(const ctrack_promise *promise)
+{
+    return (ctrack_status)atomic_load_explicit(&ct_promise_wait(promise)->status, memory_order_acquire);
+}
+
+static bool forked(const ctrack_promise *promise)
+{
+    return promise->board->generation != ct_fork_generation();
+}
+
+/* ---------------------------------------------------------------- references */
+
+void ct_promise_ref(ctrack_promise *promise)
+{
+    atomic_fetch_add_explicit(&promise->refs, 1, memory_order_relaxed);
+}
+
+static void free_promise(ctrack_promise *promise)
+{
+    ct_board *board = promise->board;
+    ct_mutex_lock(&board->lock);
+    ct_wait_release_items(&board->waits, ct_promise_wait(promise));
+    ct_mutex_unlock(&board->lock);
+    if (promise->extra != NULL) {
+        for (int i = 0; i < 2; i++) {
+            if (promise->extra->pipe[i] >= 0) {
+                close(promise->extra->pipe[i]);
+            }
+        }
+        ct_free(promise->extra);
+    }
+    ct_free(promise);
+    ct_board_unref(board);
+}
+
+void ct_promise_unref(ctrack_promise *promise)
+{
+    if (atomic_fetch_sub_explicit(&promise->refs, 1, memory_order_acq_rel) == 1) {
+        free_promise(promise);
+    }
+}
+
+void ctrack_promise_release(ctrack_promise *promise)
+{
+    if (promise == NULL || forked(promise)) {
+        return;
+    }
+    if (status_of(promise) == CTRACK_PENDING) {
+        ct_settled settled = {0};
+        ct_mutex_lock(&promise->board->lock);
+        bool heard = promise->extra != NULL && promise->extra->callback != NULL;
+        if (!heard && status_of(promise) == CTRACK_PENDING) {
+            ct_waitset_settle(&promise->board->waits, ct_promise_wait(promise), CTRACK_ABORTED, &settled);
+        }
+        ct_board_unlock_and_wake(promise->board, &settled);
+    }
+    ct_promise_unref(promise);
+}
+
+/* ---------------------------------------------------------------- settling and waking */
+
+void ct_promise_settle(ctrack_promise *promise, ctrack_status outcome)
+{
+    ct_settled settled = {0};
+    ct_mutex_lock(&promise->board->lock);
+    if (status_of(promise) == CTRACK_PENDING) {
+        ct_waitset_settle(&promise->board->waits, ct_promise_wait(promise), outcome, &settled);
+    }
+    ct_board_unlock_and_wake(promise->board, &settled);
+}
+
+static void write_pipe(const ct_promise_extra *extra)
+{
+    /* The pipe is empty, so one byte always goes in. */
+    while (write(extra->pipe[1], "", 1) < 0 && errno == EINTR) {
+    }
+}
+
+void ct_promise_settled(ct_wait *wait)
+{
+    ctrack_promise *promise = ct_promise_of(wait);
+    ct_abort_detach(&promise->abort_link);
+    if (promise->extra == NULL) {
+        return;
+    }
+    if (promise->extra->pipe[1] >= 0) {
+        write_pipe(promise->extra);
+    }
+    if (promise->extra->callback != NULL) {
+        ct_promise_ref(promise);
+        ct_service_queue(promise->board, wait);
+    }
+}
+
+void ct_promise_wake(ct_wait *wait)
+{
+    ctrack_promise *promise = ct_promise_of(wait);
+    /* Nobody adds a gate to a promise that has settled. */
+    ct_gate *next;
+    for (ct_gate *gate = promise->gates; gate != NULL; gate = next) {
+        next = gate->next;
+        ct_gate_open(gate);
+    }
+    ct_promise_unref(promise);
+}
+
+void ct_promise_run_callback(ct_wait *wait)
+{
+    ctrack_promise *promise = ct_promise_of(wait);
+    promise->extra->callback(promise, status_of(promise), promise->extra->argument);
+    ct_promise_unref(promise);
+}
+
+/* ---------------------------------------------------------------- making a promise */
+
+/* By entry; of one entry the highest target first. */
+static int compare_items(const void *a, const void *b)
+{
+    const ct_wait_item *left = a, *right = b;
+    if (left->entry != right->entry) {
+        return (uintptr_t)left->entry < (uintptr_t)right->entry ? -1 : 1;
+    }
+    return (left->target < right->target) - (left->target > right->target);
+}
+
+/* Duplicates count once, at their highest index. */
+static void unite_items(ct_wait *wait)
+{
+    if (wait->count < 2) {
+        return;
+    }
+    qsort(wait->items, wait->count, sizeof wait->items[0], compare_items);
+    uint32_t kept = 1;
+    for (uint32_t i = 1; i < wait->count; i++) {
+        if (wait->items[i].entry != wait->items[kept - 1].entry) {
+            wait->items[kept++] = wait->items[i];
+        }
+    }
+    wait->count = kept;
+}
+
+/* Finds or makes the entries that a wait is about. On an error none that were made for it remain. */
+static ctrack_status find_entries(ct_board *board, ct_wait *wait, const ctrack_coordinate *coordinates, size_t count,
+                                  ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    wait->count = 0;
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = ct_text_check_coordinate(&coordinates[i], i, error);
+        if (status != CTRACK_OK) {
+            break;
+        }
+        ctrack_key key = ct_text_key(&coordinates[i]);
+        ct_entry *entry = ct_map_find_or_add(board->map, &key);
+        if (entry == NULL) {
+            status = ct_error_no_memory(error);
+            break;
+        }
+        wait->items[wait->count++] =
+            (ct_wait_item){.entry = entry, .target = coordinates[i].operation_index, .wait = wait};
+    }
+    unite_items(wait); /* so that none is released twice */
+    if (status != CTRACK_OK) {
+        for (uint32_t i = 0; i < wait->count; i++) {
+            ct_map_release(board->map, wait->items[i].entry);
+        }
+    }
+    return status;
+}
+
+/* Settles what need not wait, or leaves the promise pending. The lock is held. */
+static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_t timeout_ms,
+                                ctrack_abort_signal *signal, ct_settled *settled, ctrack_error *error)
+{
+    ct_wait *wait = ct_promise_wait(promise);
+    int64_t now = ct_clock_monotonic();
+    int64_t deadline = timeout_ms == 0 ? CT_NEVER : ct_clock_deadline(now, timeout_ms);
+    if (deadline != CT_NEVER && ct_service_need(board) != 0) {
+        return ct_error_set(error, CTRACK_NO_MEMORY, "the service thread cannot be started");
+    }
+    ct_waitset_add(&board->waits, wait, now, deadline);
+    if (signal != NULL && !ct_abort_attach(signal, &promise->abort_link)) {
+        ct_waitset_settle(&board->waits, wait, CTRACK_ABORTED, settled);
+    } else if (wait->missing == 0) {
+        ct_waitset_settle(&board->waits, wait, CTRACK_OK, settled);
+    } else if (timeout_ms == 0) {
+        ct_waitset_settle(&board->waits, wait, CTRACK_TIMED_OUT, settled);
+    } else if (deadline != CT_NEVER) {
+        ct_service_arm(board, deadline);
+    }
+    return CTRACK_OK;
+}
+
+ctrack_status ct_promise_make(ct_board *board, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
+                              ctrack_abort_signal *signal, ctrack_promise **promise, ctrack_error *error)
+{
+    if (count > UINT32_MAX || count > (SIZE_MAX - sizeof(ctrack_promise) - sizeof(ct_wait)) / sizeof(ct_wait_item)) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_promise *made = ct_alloc(sizeof(ctrack_promise) + sizeof(ct_wait) + count * sizeof(ct_wait_item));
+    if (made == NULL) {
+        return ct_error_no_memory(error);
+    }
+    memset(made, 0, sizeof *made);
+    made->board = board;
+    atomic_init(&made->refs, 2); /* the caller's, and the wait set's */
+    ct_settled settled = {0};
+    ct_mutex_lock(&board->lock);
+    ctrack_status status = board->closed ? ct_error_set(error, CTRACK_CLOSED, "the tracker is closed")
+                                         : find_entries(board, ct_promise_wait(made), coordinates, count, error);
+    if (status == CTRACK_OK) {
+        status = begin_wait(board, made, timeout_ms, signal, &settled, error);
+        for (uint32_t i = 0; status != CTRACK_OK && i < ct_promise_wait(made)->count; i++) {
+            ct_map_release(board->map, ct_promise_wait(made)->items[i].entry);
+        }
+    }
+    if (status == CTRACK_OK) {
+        atomic_fetch_add_explicit(&board->refs, 1, memory_order_relaxed);
+    }
+    ct_board_unlock_and_wake(board, &settled);
+    if (status != CTRACK_OK) {
+        ct_free(made);
+        return status;
+    }
+    *promise = made;
+    return CTRACK_OK;
+}
+
+/* ---------------------------------------------------------------- consuming a promise */
+
+ctrack_status ctrack_promise_status(const ctrack_promise *promise)
+{
+    return forked(promise) ? CTRACK_FORKED : status_of(promise);
+}
+
+/* Blocks at a gate of its own until whoever settles the promise opens it; if its time is up first, settles it itself.
+ */
+static void block(ctrack_promise *promise, ct_gate *gate)
+{
+    ct_board *board = promise->board;
+    ct_mutex_lock(&board->lock);
+    bool pending = status_of(promise) == CTRACK_PENDING;
+    if (pending) {
+        gate->next = promise->gates;
+        promise->gates = gate;
+    }
+    ct_mutex_unlock(&board->lock);
+    if (pending && !ct_gate_wait(gate, (int64_t)ct_promise_wait(promise)->deadline.rank)) {
+        ct_promise_settle(promise, CTRACK_TIMED_OUT);
+        ct_gate_wait(gate, CT_NEVER);
+    }
+}
+
+ctrack_status ctrack_promise_await(ctrack_promise *promise)
+{
+    if (forked(promise)) {
+        return CTRACK_FORKED;
+    }
+    if (status_of(promise) == CTRACK_PENDING) {
+        ct_gate gate;
+        if (ct_gate_init(&gate) != 0) {
+            return CTRACK_NO_MEMORY;
+        }
+        block(promise, &gate);
+        ct_gate_destroy(&gate);
+    }
+    return status_of(promise);
+}
+
+/* The lock is held. NULL: no memory. */
+static ct_promise_extra *need_extra(ctrack_promise *promise)
+{
+    if (promise->extra == NULL) {
+        promise->extra = ct_alloc_array(1, sizeof *promise->extra);
+        if (promise->extra != NULL) {
+            promise->extra->pipe[0] = promise->extra->pipe[1] = -1;
+        }
+    }
+    return promise->extra;
+}
+
+static ctrack_status set_callback(ctrack_promise *promise, ctrack_callback *callback, void *argument)
+{
+    ct_board *board = promise->board;
+    if (promise->extra != NULL && promise->extra->callback != NULL) {
+        return CTRACK_MISUSE;
+    }
+    if (board->closed) {
+        return CTRACK_CLOSED;
+    }
+    if (need_extra(promise) == NULL || ct_service_need(board) != 0) {
+        return CTRACK_NO_MEMORY;
+    }
+    promise->extra->callback = callback;
+    promise->extra->argument = argument;
+    if (status_of(promise) != CTRACK_PENDING) {
+        ct_promise_ref(promise);
+        ct_service_queue(board, ct_promise_wait(promise));
+    }
+    return CTRACK_OK;
+}
+
+ctrack_status ctrack_promise_then(ctrack_promise *promise, ctrack_callback *callback, void *argument)
+{
+    if (forked(promise)) {
+        return CTRACK_FORKED;
+    }
+    if (callback == NULL) {
+        return CTRACK_INVALID;
+    }
+    ct_mutex_lock(&promise->board->lock);
+    ctrack_status status = set_callback(promise, callback, argument);
+    ct_mutex_unlock(&promise->board->lock);
+    return status;
+}
+
+static bool set_flags(int descriptor)
+{
+    return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 && fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* A pipe, since every POSIX system has them. 0, or -1 with errno set. */
+static int make_pipe(int ends[2])
+{
+    int made[2];
+    if (pipe(made) != 0) {
+        return -1;
+    }
+    if (!set_flags(made[0]) || !set_flags(made[1])) {
+        int problem = errno;
+        close(made[0]);
+        close(made[1]);
+        errno = problem;
+        return -1;
+    }
+    ends[0] = made[0];
+    ends[1] = made[1];
+    return 0;
+}
+
+int ctrack_promise_fd(ctrack_promise *promise)
+{
+    if (forked(promise)) {
+        errno = EINVAL;
+        return -1;
+    }
+    int descriptor = -1;
+    ct_mutex_lock(&promise->board->lock);
+    ct_promise_extra *extra = need_extra(promise);
+    if (extra == NULL) {
+        errno = ENOMEM;
+    } else if (extra->pipe[0] >= 0) {
+        descriptor = extra->pipe[0];
+    } else if (make_pipe(extra->pipe) == 0) {
+        descriptor = extra->pipe[0];
+        if (status_of(promise) != CTRACK_PENDING) {
+            write_pipe(extra);
+        }
+    }
+    ct_mutex_unlock(&promise->board->lock);
+    return descriptor;
+}
+
+/* ---------------------------------------------------------------- what is missing */
+
+/* Whether an item is missing, or was at the end; then the progress its key has or had. The lock is held. */
+static bool item_missing(const ctrack_promise *promise, const ct_wait_item *item, int64_t *index)
+{
+    if (item->entry == NULL || item->node.rank == CT_RANK_REACHED) {
+        return false;
+    }
+    *index = status_of(promise) != CTRACK_PENDING ? item->index_at_end
+             : item->entry->index >= 0            ? item->entry->index
+                                                  : CT_UNSEEN;
+    return true;
+}
+
+static int add_missing(const ctrack_promise *promise, const ct_wait_item *item, ctrack_snapshot *missing)
+{
+    int64_t index;
+    if (!item_missing(promise, item, &index)) {
+        return 0;
+    }
+    const ct_keyspace *keyspace = ct_map_keyspace_of(promise->board->map, item->entry);
+    const char *text[3] = {NULL, keyspace->scope, keyspace->branch};
+    size_t length[3] = {0, keyspace->scope_length, keyspace->branch_length};
+    text[0] = ct_map_document_of(item->entry, &length[0]);
+    return ct_snapshot_add_text(missing, text, length, index, item->target);
+}
+
+ctrack_status ctrack_promise_missing(ctrack_promise *promise, ctrack_snapshot **missing, ctrack_error *error)
+{
+    ctrack_status status = ct_board_check(promise->board, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    ctrack_snapshot *made = ct_snapshot_new();
+    int result = made != NULL ? 0 : -1;
+    ct_mutex_lock(&promise->board->lock);
+    const ct_wait *wait = ct_promise_wait(promise);
+    for (uint32_t i = 0; i < wait->count && result == 0; i++) {
+        result = add_missing(promise, &wait->items[i], made);
+    }
+    ct_mutex_unlock(&promise->board->lock);
+    if (result != 0 || ct_snapshot_seal(made) != 0) {
+        ctrack_snapshot_free(made);
+        return ct_error_no_memory(error);
+    }
+    *missing = made;
+    return CTRACK_OK;
+}
+
+/* "doc-7:document:main needs 12, has 9" */
+static int describe(const ctrack_coordinate *coordinate, int64_t target, char *text, size_t size)
+{
+    char name[CT_KEY_TEXT_SIZE];
+    ctrack_key key = ct_text_key(coordinate);
+    ct_error_key(&key, name);
+    if (coordinate->operation_index < 0) {
+        return snprintf(text, size, "%s needs %lld, never seen", name, (long long)target);
+    }
+    return snprintf(text, size, "%s needs %lld, has %lld", name, (long long)target,
+                    (long long)coordinate->operation_index);
+}
+
+/* The first few that are missing, then how many more. */
+static void describe_all(const ctrack_snapshot *missing, char *text, size_t size)
+{
+    size_t count = ctrack_snapshot_count(missing), used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        char one[CT_KEY_TEXT_SIZE + 64];
+        int length =
+            describe(&ctrack_snapshot_entries(missing)[i], ctrack_snapshot_targets(missing)[i], one, sizeof one);
+        const size_t more = 30; /* room for the last words */
+        if (i > 0 && used + (size_t)length + more > size) {
+            snprintf(text + used, size - used, " and %zu more", count - i);
+            return;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", one);
+    }
+}
+
+ctrack_status ct_promise_explain(ctrack_promise *promise, ctrack_error *error)
+{
+    ctrack_status outcome = status_of(promise);
+    ctrack_snapshot *missing = NULL;
+    if (error == NULL || outcome == CTRACK_OK || outcome == CTRACK_PENDING) {
+        return outcome;
+    }
+    const ct_wait *wait = ct_promise_wait(promise);
+    char event[60] = "aborted";
+    if (outcome == CTRACK_TIMED_OUT) {
+        int64_t deadline = (int64_t)wait->deadline.rank;
+        snprintf(event, sizeof event, "timed out after %lld ms",
+                 deadline == CT_NEVER ? 0LL : (long long)((deadline - wait->since) / 1000000));
+    } else if (outcome == CTRACK_CLOSED) {
+        snprintf(event, sizeof event, "the tracker was closed");
+    }
+    if (ctrack_promise_missing(promise, &missing, NULL) != CTRACK_OK || ctrack_snapshot_count(missing) == 0) {
+        ct_error_set(error, outcome, "%s", event);
+    } else {
+        char list[sizeof error->message - 100];
+        describe_all(missing, list, sizeof list);
+        ct_error_set(error, outcome, "%s: %zu of %u coordinates missing: %s", event, ctrack_snapshot_count(missing),
+                     (unsigned)wait->count, list);
+    }
+    ctrack_snapshot_free(missing);
+    return outcome;
+}

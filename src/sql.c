@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "sql.h"
+
+#include "error.h"
+
+ctrack_status ct_sql_status(int code)
+{
+    switch (code & 0xFF) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return CTRACK_OK;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return CTRACK_BUSY;
+    case SQLITE_NOMEM:
+        return CTRACK_NO_MEMORY;
+    case SQLITE_READONLY:
+        return CTRACK_READ_ONLY;
+    case SQLITE_FULL:
+        return CTRACK_FULL;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_CONSTRAINT: /* we write only what satisfies them, so the file's own content is at odds */
+    case SQLITE_MISMATCH:
+        return CTRACK_CORRUPT;
+    default:
+        return code == SQLITE_IOERR_NOMEM ? CTRACK_NO_MEMORY : CTRACK_IO;
+    }
+}
+
+ctrack_status ct_sql_fail(sqlite3 *db, int code, const char *doing, ctrack_error *error)
+{
+    const char *reason = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    return ct_error_set(error, ct_sql_status(code), "cannot %s: %s (SQLite %d)", doing, reason, code);
+}
+
+ctrack_status ct_sql_exec(sqlite3 *db, const char *sql, const char *doing, ctrack_error *error)
+{
+    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, doing, error);
+}
+
+ctrack_status ct_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statement, ctrack_error *error)
+{
+    int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "read the database schema", error);
+}
+
+ctrack_status ct_sql_step(sqlite3_stmt *statement, bool *row, const char *doing, ctrack_error *error)
+{
+    int code = sqlite3_step(statement);
+    *row = code == SQLITE_ROW;
+    if (code == SQLITE_ROW) {
+        return CTRACK_OK;
+    }
+    ctrack_status status =
+        code == SQLITE_DONE ? CTRACK_OK : ct_sql_fail(sqlite3_db_handle(statement), code, doing, error);
+    sqlite3_reset(statement);
+    return status;
+}
+
+ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_error *error)
+{
+    bool row;
+    ctrack_status status;
+    do {
+        status = ct_sql_step(statement, &row, doing, error);
+    } while (row);
+    return status;
+}

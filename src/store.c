@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "error.h"
+#include "file.h"
+#include "migrate.h"
+#include "sql.h"
+#include "text.h"
+
+/* How long a checkpoint may hold the writer lock for the sake of readers that are in the way. */
+#define CHECKPOINT_PATIENCE_MS 1000
+/* The page cache: the upper pages of the tables of a few million keys. */
+#define CACHE_KIB 16384
+
+static const char *const texts[CT_STATEMENTS] = {
+    [CT_DATA_VERSION] = "PRAGMA main.data_version",
+    [CT_BEGIN] = "BEGIN",
+    [CT_BEGIN_IMMEDIATE] = "BEGIN IMMEDIATE",
+    [CT_COMMIT] = "COMMIT",
+    [CT_ROLLBACK] = "ROLLBACK",
+    /* Two subqueries, since SQLite answers min and max from the ends of the tree only one at a time. */
+    [CT_LOG_RANGE] = "SELECT folded_seq, (SELECT min(seq) FROM main.ctrack_advance), "
+                     "(SELECT max(seq) FROM main.ctrack_advance) FROM main.ctrack_fold",
+    [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
+                       "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id",
+    [CT_READ_LOG] = "SELECT a.seq, a.coordinate_id, coalesce(a.keyspace_id, c.keyspace_id), "
+                    "coalesce(a.document_id, c.document_id), a.operation_index, a.updated_at "
+                    "FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+                    "WHERE a.seq > ?1 ORDER BY a.seq",
+    [CT_READ_KEYSPACE] = "SELECT read_model, scope, branch FROM main.ctrack_keyspace WHERE id = ?1",
+    [CT_ADD_KEYSPACE] = "INSERT INTO main.ctrack_keyspace (read_model, scope, branch) VALUES (?1, ?2, ?3)",
+    [CT_FIND_KEYSPACE] = "SELECT id FROM main.ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3",
+    [CT_APPEND_KNOWN] =
+        "INSERT INTO main.ctrack_advance (coordinate_id, operation_index, updated_at) VALUES (?1, ?2, ?3)",
+    [CT_APPEND_NEW] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
+                      "VALUES (?1, ?2, ?3, ?4)",
+    [CT_FOLD_READ] = "SELECT seq, coordinate_id, keyspace_id, document_id, operation_index, updated_at "
+                     "FROM main.ctrack_advance WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    [CT_FOLD_FIND_COORDINATE] = "SELECT id FROM main.ctrack_coordinate WHERE keyspace_id = ?1 AND document_id = ?2",
+    [CT_FOLD_ADD_COORDINATE] =
+        "INSERT INTO main.ctrack_coordinate (keyspace_id, document_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    [CT_FOLD_RAISE] = "INSERT INTO main.ctrack_latest (coordinate_id, operation_index, updated_at) VALUES (?1, ?2, ?3) "
+                      "ON CONFLICT DO UPDATE SET operation_index = excluded.operation_index, "
+                      "updated_at = excluded.updated_at WHERE excluded.operation_index > operation_index",
+    [CT_FOLD_SET] = "UPDATE main.ctrack_fold SET folded_seq = ?1",
+    [CT_FOLD_TRIM] = "DELETE FROM main.ctrack_advance WHERE seq <= ?1",
+    [CT_CLEAR_READ_MODEL] =
+        "DELETE FROM main.ctrack_latest WHERE coordinate_id IN (SELECT c.id FROM main.ctrack_coordinate AS c "
+        "JOIN main.ctrack_keyspace AS k ON k.id = c.keyspace_id WHERE k.read_model = ?1)",
+    [CT_FORGET_LATEST] = "DELETE FROM main.ctrack_latest WHERE coordinate_id = ?1",
+    [CT_APPEND_REWIND] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, updated_at) VALUES (?1, ?2, ?3)",
+    [CT_ANY_KEYSPACE] = "SELECT min(id) FROM main.ctrack_keyspace WHERE read_model = ?1",
+    [CT_ANY_PROGRESS] = "SELECT 1 FROM main.ctrack_keyspace AS k CROSS JOIN main.ctrack_coordinate AS c "
+                        "ON c.keyspace_id = k.id CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id "
+                        "WHERE k.read_model = ?1 LIMIT 1",
+    [CT_DUMP_MODELS] = "SELECT DISTINCT read_model FROM main.ctrack_keyspace WHERE ?1 IS NULL OR read_model = ?1 "
+                       "ORDER BY read_model",
+    [CT_DUMP_ROWS] =
+        "SELECT k.read_model, p.document_id, k.scope, k.branch, max(p.operation_index) FROM ("
+        "SELECT c.keyspace_id, c.document_id, l.operation_index "
+        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id UNION ALL "
+        "SELECT coalesce(a.keyspace_id, c.keyspace_id), coalesce(a.document_id, c.document_id), a.operation_index "
+        "FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold)) AS p "
+        "CROSS JOIN main.ctrack_keyspace AS k ON k.id = p.keyspace_id WHERE ?1 IS NULL OR k.read_model = ?1 "
+        "GROUP BY k.read_model, p.document_id, k.scope, k.branch "
+        "ORDER BY k.read_model, p.document_id, k.scope, k.branch",
+};
+
+bool ct_store_version_exposed(int version)
+{
+    bool fixed =
+        version >= 3051003 || (version >= 3050007 && version < 3051000) || (version >= 3044006 && version < 3045000);
+    return version >= 3007000 && !fixed;
+}
+
+/* ---------------------------------------------------------------- statements and transactions */
+
+ctrack_status ct_store_statement(ct_store *store, ct_statement which, sqlite3_stmt **statement, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    if (store->statements[which] == NULL) {
+        status = ct_sql_prepare(store->db, texts[which], &store->statements[which], error);
+    }
+    *statement = store->statements[which];
+    return status;
+}
+
+ctrack_status ct_store_run(ct_store *store, ct_statement which, const char *doing, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_statement(store, which, &statement, error);
+    return status == CTRACK_OK ? ct_sql_run(statement, doing, error) : status;
+}
+
+ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_DATA_VERSION, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "look for changes", error) : status;
+    if (row) {
+        *version = sqlite3_column_int64(statement, 0);
+        *changed = *version != store->data_version;
+        sqlite3_reset(statement);
+    }
+    return status;
+}
+
+ctrack_status ct_store_begin(ct_store *store, ctrack_error *error)
+{
+    if (store->read_only) {
+        return ct_error_set(error, CTRACK_READ_ONLY, "the tracker is open for reading only");
+    }
+    if (store->broken) {
+        return ct_error_set(error, CTRACK_IO,
+                            "an earlier commit failed and its outcome on disk is unknown: open the tracker again");
+    }
+    store->appended_seq = 0;
+    return ct_store_run(store, CT_BEGIN_IMMEDIATE, "lock the file for writing", error);
+}
+
+void ct_store_rollback(ct_store *store)
+{
+    if (!sqlite3_get_autocommit(store->db)) {
+        ct_store_run(store, CT_ROLLBACK, "roll back", NULL);
+    }
+}
+
+ctrack_status ct_store_commit(ct_store *store, ctrack_error *error)
+{
+    ctrack_status status = ct_store_run(store, CT_COMMIT, "commit", error);
+    if (status == CTRACK_OK) {
+        return status;
+    }
+    ct_store_rollback(store);
+    if (status == CTRACK_FULL || status == CTRACK_BUSY) {
+        return status; /* refused before the commit record was complete */
+    }
+    /* A write that was reported as failed may be on the disk all the same, and show after a restart. */
+    store->broken = true;
+    return ct_error_context(error, CTRACK_IO, "the outcome on disk is unknown, open the tracker again");
+}
+
+/* ---------------------------------------------------------------- rows */
+
+ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **text, size_t *length, ctrack_error *error)
+{
+    if (sqlite3_column_type(statement, column) != SQLITE_TEXT) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: text is missing in a ctrack table");
+    }
+    *text = (const char *)sqlite3_column_text(statement, column);
+    *length = (size_t)sqlite3_column_bytes(statement, column);
+    if (*text == NULL) {
+        return ct_error_no_memory(error);
+    }
+    if (*length > CTRACK_TEXT_MAX || !ct_text_valid(*text, *length)) {
+        return ct_error_set(error, CTRACK_CORRUPT,
+                            "the file is damaged: a ctrack table holds text that is too long or not UTF-8");
+    }
+    return CTRACK_OK;
+}
+
+/* An integer not below `least`; NULL is `absent`. */
+static ctrack_status integer(sqlite3_stmt *statement, int column, int64_t least, int64_t absent, int64_t *value,
+                             ctrack_error *error)
+{
+    int type = sqlite3_column_type(statement, column);
+    *value = type == SQLITE_NULL ? absent : sqlite3_column_int64(statement, column);
+    if ((type != SQLITE_INTEGER && type != SQLITE_NULL) || (type == SQLITE_INTEGER && *value < least)) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: a number in a ctrack table is out of range");
+    }
+    return CTRACK_OK;
+}
+
+ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *error)
+{
+    ctrack_status status = integer(statement, 0, 0, 0, &row->seq, error);
+    status = status == CTRACK_OK ? integer(statement, 1, 1, 0, &row->coordinate_id, error) : status;
+    status = status == CTRACK_OK ? integer(statement, 2, 1, 0, &row->keyspace_id, error) : status;
+    status = status == CTRACK_OK ? integer(statement, 4, 0, -1, &row->operation_index, error) : status;
+    status = status == CTRACK_OK ? integer(statement, 5, INT64_MIN, 0, &row->updated_at, error) : status;
+    row->document_id = NULL;
+    row->document_length = 0;
+    if (status == CTRACK_OK && sqlite3_column_type(statement, 3) != SQLITE_NULL) {
+        status = ct_store_text(statement, 3, &row->document_id, &row->document_length, error);
+    }
+    return status;
+}
+
+static ctrack_status find_keyspace(ct_store *store, const char *const text[3], int64_t *id, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_FIND_KEYSPACE, &statement, error);
+    *id = 0;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    for (int i = 0; i < 3; i++) {
+        sqlite3_bind_text(statement, i + 1, text[i], -1, SQLITE_STATIC);
+    }
+    status = ct_sql_step(statement, &row, "look up a keyspace", error);
+    if (row) {
+        *id = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return status;
+}
+
+ctrack_status ct_store_keyspace(ct_store *store, const char *read_model, const char *scope, const char *branch,
+                                int64_t *id, ctrack_error *error)
+{
+    const char *const text[3] = {read_model, scope, branch};
+    sqlite3_stmt *statement;
+    ctrack_status status = find_keyspace(store, text, id, error);
+    if (status != CTRACK_OK || *id != 0) {
+        return status;
+    }
+    status = ct_store_statement(store, CT_ADD_KEYSPACE, &statement, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    for (int i = 0; i < 3; i++) {
+        sqlite3_bind_text(statement, i + 1, text[i], -1, SQLITE_STATIC);
+    }
+    status = ct_sql_run(statement, "add a keyspace", error);
+    sqlite3_clear_bindings(statement);
+    *id = sqlite3_last_insert_rowid(store->db);
+    return status;
+}
+
+/* ---------------------------------------------------------------- checkpoints */
+
+ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error)
+{
+    int mode = store->exposed ? SQLITE_CHECKPOINT_FULL : SQLITE_CHECKPOINT_PASSIVE;
+    int pages = 0, moved = 0;
+    if (store->exposed) {
+        /* Nobody holds the writer lock now; another process that takes it in the meantime has it for milliseconds. */
+        ctrack_status status = ct_store_begin(store, error);
+        if (status != CTRACK_OK) {
+            return status;
+        }
+        ct_store_rollback(store);
+    }
+    int code = sqlite3_wal_checkpoint_v2(store->db, "main", mode, &pages, &moved);
+    if (code != SQLITE_OK) {
+        return ct_sql_fail(store->db, code, "checkpoint", error);
+    }
+    if (moved >= pages) {
+        store->wal_pages = 0; /* the next commit starts it over */
+    }
+    return CTRACK_OK;
+}
+
+static int count_pages(void *argument, sqlite3 *db, const char *schema, int pages)
+{
+    (void)db;
+    (void)schema;
+    ((ct_store *)argument)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+/* Runs a PRAGMA and reads back the row that it answers with: a PRAGMA that SQLite ignores fails silently. */
+static ctrack_status pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    int code = sqlite3_prepare_v2(db, set, -1, &statement, NULL);
+    ctrack_status status = code == SQLITE_OK ? ct_sql_step(statement, &row, "set up the connection", error)
+                                             : ct_sql_fail(db, code, "set up the connection", error);
+    if (status == CTRACK_OK && expected != NULL) {
+        const char *answer = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+        if (answer == NULL || strcmp(answer, expected) != 0) {
+            status = ct_error_set(error, CTRACK_IO, "cannot set up the connection: %s gives %s, not %s", set,
+                                  answer != NULL ? answer : "nothing", expected);
+        }
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static void distrust(sqlite3 *db)
+{
+    static const int switches[][2] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+    };
+    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
+        sqlite3_db_config(db, switches[i][0], switches[i][1], NULL);
+    }
+    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_limit(db, SQLITE_LIMIT_WORKER_THREADS, 0);
+    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 20); /* the schema's texts and a key fit */
+}
+
+/* Before anything is written: is this file ours to use? */
+static ctrack_status inspect(ct_store *store, bool *current, ctrack_error *error)
+{
+    ctrack_status status = pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
+    return status == CTRACK_OK ? ct_migrate_check(store->db, current, error) : status;
+}
+
+static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, bool current,
+                                        ctrack_error *error)
+{
+    bool full = options->durability == CTRACK_DURABLE_FULL;
+    ctrack_status status = pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
+    status = status == CTRACK_OK
+                 ? pragma(store->db, full ? "PRAGMA main.synchronous = FULL" : "PRAGMA main.synchronous = NORMAL", NULL,
+                          error)
+                 : status;
+    status = status == CTRACK_OK ? pragma(store->db, "PRAGMA main.synchronous", full ? "2" : "1", error) : status;
+    status = status == CTRACK_OK ? pragma(store->db, "PRAGMA wal_autocheckpoint = 0", "0", error) : status;
+    sqlite3_wal_hook(store->db, count_pages, store);
+    if (status == CTRACK_OK && !current) {
+        status = ct_migrate_apply(store->db, error);
+    }
+    return status;
+}
+
+static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctrack_error *error)
+{
+    bool current = false;
+    sqlite3_extended_result_codes(store->db, 1);
+    sqlite3_busy_timeout(store->db, (int)options->busy_timeout_ms);
+    distrust(store->db);
+    ctrack_status status = inspect(store, &current, error);
+    char cache[60];
+    snprintf(cache, sizeof cache, "PRAGMA main.cache_size = -%d", CACHE_KIB);
+    status = status == CTRACK_OK ? pragma(store->db, cache, NULL, error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (!store->read_only) {
+        return set_up_for_writing(store, options, current, error);
+    }
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return current ? CTRACK_OK
+                   : ct_error_set(error, CTRACK_READ_ONLY,
+                                  "the file has no current ctrack schema and is open for reading only");
+}
+
+static ctrack_status open_database(ct_store *store, const char *path, const ctrack_options *options,
+                                   ctrack_error *error)
+{
+    char *name = NULL;
+    ctrack_status status = ct_file_name(path, &name, error);
+    if (status == CTRACK_OK && !store->read_only) {
+        status = ct_file_create(name, error);
+    }
+    if (status == CTRACK_OK) {
+        int flags = (store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX |
+                    SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+        int code = sqlite3_open_v2(name, &store->db, flags, NULL);
+        status =
+            code == SQLITE_OK ? set_up(store, options, error) : ct_sql_fail(store->db, code, "open the file", error);
+        if (status != CTRACK_OK) {
+            ct_error_context(error, status, "%s", name);
+        }
+    }
+    ct_free(name);
+    return status;
+}
+
+static char *copy(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *made = ct_alloc(size);
+    return made != NULL ? memcpy(made, text, size) : NULL;
+}
+
+ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error)
+{
+    ct_store *made = ct_alloc_array(1, sizeof *made);
+    if (made == NULL || (made->read_model = copy(options->read_model)) == NULL) {
+        ct_free(made);
+        return ct_error_no_memory(error);
+    }
+    made->read_only = options->read_only;
+    made->exposed = ct_store_version_exposed(sqlite3_libversion_number());
+    ctrack_status status = open_database(made, path, options, error);
+    if (status != CTRACK_OK) {
+        ct_store_close(made);
+        return status;
+    }
+    *store = made;
+    return CTRACK_OK;
+}
+
+void ct_store_close(ct_store *store)
+{
+    if (store != NULL) {
+        for (int i = 0; i < CT_STATEMENTS; i++) {
+            sqlite3_finalize(store->statements[i]);
+        }
+        sqlite3_close(store->db);
+        ct_free(store->read_model);
+        ct_free(store);
+    }
+}

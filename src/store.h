@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CT_STORE_H
+#define CT_STORE_H
+
+/**
+ * The file: one SQLite connection and the statements on it. What the tables mean stands in
+ * migrations/0001_progress.sql. The holder of the turn (commit.h) is the only one who touches a store.
+ *
+ * The connection is our own, so it is set up to trust nothing in the file: no triggers, no views, no extensions, no
+ * functions from the schema; the schema itself is compared with what the migrations make (migrate.h), and every value
+ * read is checked.
+ *
+ * Checkpoints. SQLite 3.7.0 to 3.51.2 can lose a committed transaction when one connection runs a PASSIVE checkpoint
+ * while another commits and starts the write-ahead log over (https://www.sqlite.org/wal.html, "the WAL-reset bug";
+ * fixed in 3.51.3, 3.50.7 and 3.44.6). So automatic checkpoints, which are passive, are off; on an exposed version we
+ * run FULL ones, which hold the writer lock. Without that lock SQLite would fall back to PASSIVE, so the lock is seen
+ * to be free just before, and the busy timeout covers the rest. The log is never truncated while it is open: writing
+ * into space that exists already makes an fsync cheaper.
+ */
+#include <sqlite3.h>
+
+#include "ctrack.h"
+
+typedef enum ct_statement {
+    CT_DATA_VERSION,
+    CT_BEGIN,
+    CT_BEGIN_IMMEDIATE,
+    CT_COMMIT,
+    CT_ROLLBACK,
+    CT_LOG_RANGE,
+    CT_READ_LATEST,
+    CT_READ_LOG,
+    CT_READ_KEYSPACE,
+    CT_ADD_KEYSPACE,
+    CT_FIND_KEYSPACE,
+    CT_APPEND_KNOWN,
+    CT_APPEND_NEW,
+    CT_FOLD_READ,
+    CT_FOLD_FIND_COORDINATE,
+    CT_FOLD_ADD_COORDINATE,
+    CT_FOLD_RAISE,
+    CT_FOLD_SET,
+    CT_FOLD_TRIM,
+    CT_CLEAR_READ_MODEL,
+    CT_FORGET_LATEST,
+    CT_APPEND_REWIND,
+    CT_ANY_KEYSPACE,
+    CT_ANY_PROGRESS,
+    CT_DUMP_MODELS,
+    CT_DUMP_ROWS,
+    CT_STATEMENTS
+} ct_statement;
+
+typedef struct ct_store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[CT_STATEMENTS]; /* prepared when first needed */
+    char *read_model;
+    bool read_only;
+    bool exposed;         /* to the WAL-reset bug */
+    bool broken;          /* a commit's outcome is unknown: nothing is written any more */
+    bool loaded;          /* progress has been read once */
+    int64_t data_version; /* SQLite's, when we last read; changes when another connection commits */
+    int64_t seen_seq;     /* the newest row of the log that is published */
+    int64_t folded_seq;   /* as last read */
+    int64_t appended_seq; /* the newest row that our last transaction appended; 0: none */
+    int wal_pages;        /* in the write-ahead log, after our last commit */
+} ct_store;
+
+/** Opens the file, creates or checks its schema. Nothing is loaded yet. `options` is complete. */
+ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error);
+void ct_store_close(ct_store *store);
+
+/** The statement, prepared. It is reset and unbound when its user is done with it. */
+ctrack_status ct_store_statement(ct_store *store, ct_statement which, sqlite3_stmt **statement, ctrack_error *error);
+/** Runs a statement that has no parameters and no rows. */
+ctrack_status ct_store_run(ct_store *store, ct_statement which, const char *doing, ctrack_error *error);
+
+/** SQLite's data version, and whether another connection has committed since the version that the store remembers. */
+ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ctrack_error *error);
+
+/** Begins a transaction that writes. CTRACK_READ_ONLY; CTRACK_IO once the store is broken. */
+ctrack_status ct_store_begin(ct_store *store, ctrack_error *error);
+/** Commits; if that fails, nothing of the transaction remains, unless the store is broken by it. */
+ctrack_status ct_store_commit(ct_store *store, ctrack_error *error);
+/** Ends a transaction of either kind without effect. */
+void ct_store_rollback(ct_store *store);
+
+/** The id of (scope, branch) of a read model, added if there is none. In a transaction that writes. */
+ctrack_status ct_store_keyspace(ct_store *store, const char *read_model, const char *scope, const char *branch,
+                                int64_t *id, ctrack_error *error);
+
+/** One row of the log or of what is folded, as checked. The text lives until the statement moves on. */
+typedef struct ct_row {
+    int64_t seq, coordinate_id, keyspace_id; /* coordinate_id 0: the dictionary lacks the key */
+    const char *document_id;                 /* NULL: all of the keyspace's read model is replaced */
+    size_t document_length;
+    int64_t operation_index; /* -1: forgotten */
+    int64_t updated_at;
+} ct_row;
+
+/** Reads and checks the row that CT_READ_LATEST, CT_READ_LOG or CT_FOLD_READ stands on. */
+ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *error);
+/** Reads a text column; CTRACK_CORRUPT if it is not text that may be in a key. */
+ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **text, size_t *length,
+                            ctrack_error *error);
+
+/** Moves the write-ahead log into the database, as far as readers let it. */
+ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
+
+/** Whether a version of SQLite has the WAL-reset bug. */
+bool ct_store_version_exposed(int version);
+
+#endif

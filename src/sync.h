@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CT_SYNC_H
+#define CT_SYNC_H
+
+/**
+ * Threads, behind one seam. A mutex here never fails to lock: errors would be our own bugs and abort.
+ */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ct_mutex {
+    pthread_mutex_t mutex;
+} ct_mutex;
+
+int ct_mutex_init(ct_mutex *mutex); /**< 0, or -1: no resources */
+void ct_mutex_destroy(ct_mutex *mutex);
+void ct_mutex_lock(ct_mutex *mutex);
+void ct_mutex_unlock(ct_mutex *mutex);
+
+/** A condition whose deadlines are on the monotonic clock. */
+typedef struct ct_condition {
+    pthread_cond_t condition;
+} ct_condition;
+
+int ct_condition_init(ct_condition *condition); /**< 0, or -1: no resources */
+void ct_condition_destroy(ct_condition *condition);
+/** Waits until signalled or the deadline (CT_NEVER: none) has passed; may also return for no reason. */
+void ct_condition_wait(ct_condition *condition, ct_mutex *mutex, int64_t deadline);
+void ct_condition_signal(ct_condition *condition);
+void ct_condition_broadcast(ct_condition *condition);
+
+/**
+ * A gate: closed until somebody opens it, once. It stands on the stack of the one thread that waits at it. That thread
+ * leaves only after it has held the gate's mutex with the gate open, so the opener never touches a gate that is gone.
+ */
+typedef struct ct_gate {
+    ct_mutex mutex;
+    ct_condition condition;
+    bool open;            /* mutex */
+    struct ct_gate *next; /* for the list of whoever will open it */
+} ct_gate;
+
+int ct_gate_init(ct_gate *gate);
+void ct_gate_destroy(ct_gate *gate);
+void ct_gate_open(ct_gate *gate);
+/** Whether the gate is open; false once the deadline has passed. */
+bool ct_gate_wait(ct_gate *gate, int64_t deadline);
+
+typedef struct ct_thread {
+    pthread_t thread;
+} ct_thread;
+
+/** Starts a thread in which all signals are blocked: they belong to the host. 0, or -1: no resources. */
+int ct_thread_start(ct_thread *thread, void *(*run)(void *), void *argument);
+void ct_thread_join(ct_thread *thread);
+bool ct_thread_is_current(const ct_thread *thread);
+
+/** Changes in the child of every fork(2). Handles remember it to know that they are not theirs to use. */
+unsigned ct_fork_generation(void);
+
+#endif

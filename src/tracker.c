@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include "tracker.h"
+
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "error.h"
+#include "follow.h"
+#include "promise.h"
+#include "rewrite.h"
+#include "snapshot.h"
+#include "text.h"
+
+#define BUSY_TIMEOUT_MS 5000
+
+void ct_tracker_log(const ctrack *tracker, const ctrack_error *error)
+{
+    if (tracker->log != NULL) {
+        tracker->log(error->status, error->message, tracker->log_argument);
+    }
+}
+
+/* ---------------------------------------------------------------- calls under way */
+
+ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error)
+{
+    ctrack_status status = tracker != NULL ? ct_board_check(tracker->board, error)
+                                           : ct_error_set(error, CTRACK_INVALID, "the tracker is NULL");
+    if (status == CTRACK_OK) {
+        atomic_fetch_add_explicit(&tracker->calls, 1, memory_order_relaxed);
+    }
+    return status;
+}
+
+ctrack_status ct_tracker_leave(ctrack *tracker, ctrack_status status)
+{
+    if (atomic_fetch_sub_explicit(&tracker->calls, 1, memory_order_acq_rel) == 1) {
+        ct_gate_open(tracker->closer);
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------- opening and closing */
+
+/* The caller's options, with defaults for what it does not know of. */
+static ctrack_status complete_options(const ctrack_options *given, ctrack_options *options, ctrack_error *error)
+{
+    *options = (ctrack_options)CTRACK_OPTIONS_INIT;
+    if (given != NULL) {
+        if (given->size < sizeof given->size || given->size > 4096) {
+            return ct_error_set(error, CTRACK_INVALID, "options: size %zu is not one; use CTRACK_OPTIONS_INIT",
+                                given->size);
+        }
+        memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
+        options->size = sizeof *options;
+    }
+    options->read_model = options->read_model != NULL ? options->read_model : "default";
+    options->busy_timeout_ms = options->busy_timeout_ms < 0 ? BUSY_TIMEOUT_MS : options->busy_timeout_ms;
+    options->busy_timeout_ms = options->busy_timeout_ms > INT32_MAX ? INT32_MAX : options->busy_timeout_ms;
+    if (options->durability != CTRACK_DURABLE_FULL && options->durability != CTRACK_DURABLE_NORMAL) {
+        return ct_error_set(error, CTRACK_INVALID, "options: durability %d is not one", (int)options->durability);
+    }
+    size_t length = strnlen(options->read_model, CTRACK_TEXT_MAX + 1);
+    if (length > CTRACK_TEXT_MAX || !ct_text_valid(options->read_model, length)) {
+        return ct_error_set(error, CTRACK_INVALID, "options: read_model is not UTF-8 of at most %d bytes",
+                            CTRACK_TEXT_MAX);
+    }
+    return CTRACK_OK;
+}
+
+static void free_tracker(ctrack *tracker)
+{
+    ct_store_close(tracker->store);
+    ct_advances_free(&tracker->advances);
+    ct_free(tracker->new_keyspaces.items);
+    ct_keeper_destroy(&tracker->keeper);
+    ct_turn_destroy(&tracker->turn);
+    ct_board_unref(tracker->board);
+    ct_free(tracker->read_model);
+    ct_free(tracker);
+}
+
+static ctrack *new_tracker(const ctrack_options *options)
+{
+    ctrack *tracker = ct_alloc_array(1, sizeof *tracker);
+    if (tracker == NULL) {
+        return NULL;
+    }
+    size_t size = strlen(options->read_model) + 1;
+    tracker->read_model = ct_alloc(size);
+    tracker->board = tracker->read_model != NULL ? ct_board_new() : NULL;
+    if (tracker->board == NULL) {
+        goto no_board;
+    }
+    if (ct_turn_init(&tracker->turn) != 0) {
+        goto no_turn;
+    }
+    if (ct_keeper_init(&tracker->keeper) != 0) {
+        goto no_keeper;
+    }
+    memcpy(tracker->read_model, options->read_model, size);
+    atomic_init(&tracker->calls, 1);
+    tracker->busy_timeout_ms = options->busy_timeout_ms;
+    tracker->log = options->log;
+    tracker->log_argument = options->log_argument;
+    return tracker;
+
+no_keeper:
+    ct_turn_destroy(&tracker->turn);
+no_turn:
+    ct_board_unref(tracker->board);
+no_board:
+    ct_free(tracker->read_model);
+    ct_free(tracker);
+    return NULL;
+}
+
+ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack **tracker, ctrack_error *error)
+{
+    ctrack_options options;
+    ctrack_status status = complete_options(given, &options, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (path == NULL && options.read_only) {
+        return ct_error_set(error, CTRACK_INVALID, "options: read_only needs a file");
+    }
+    ctrack *made = new_tracker(&options);
+    if (made == NULL) {
+        return ct_error_no_memory(error);
+    }
+    if (path != NULL) {
+        status = ct_store_open(path, &options, &made->store, error);
+        if (status == CTRACK_OK) {
+            status = ct_follow(made, error);
+            ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
+        }
+    }
+    if (status != CTRACK_OK) {
+        free_tracker(made);
+        return status;
+    }
+    *tracker = made;
+    return CTRACK_OK;
+}
+
+ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error)
+{
+    if (tracker == NULL) {
+        return CTRACK_OK;
+    }
+    ctrack_status status = ct_board_check(tracker->board, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    ct_gate gate;
+    if (ct_board_on_service_thread(tracker->board)) {
+        return ct_error_set(error, CTRACK_MISUSE, "a callback cannot close its own tracker");
+    }
+    if (ct_gate_init(&gate) != 0) {
+        return ct_error_no_memory(error);
+    }
+    tracker->closer = &gate;
+    ct_board_close(tracker->board);
+    ct_tracker_leave(tracker, CTRACK_OK);
+    ct_gate_wait(&gate, CT_NEVER);
+    ct_gate_destroy(&gate);
+    ct_keeper_stop(tracker);
+    ct_board_clear(tracker->board);
+    free_tracker(tracker);
+    return CTRACK_OK;
+}
+
+/* ---------------------------------------------------------------- progress */
+
+ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (count > 0 && coordinates == NULL) {
+        status = ct_error_set(error, CTRACK_INVALID, "coordinates is NULL");
+    } else if (tracker->store == NULL || count == 0) {
+        status = ct_board_update(tracker->board, coordinates, count, error);
+    } else {
+        status = ct_commit_update(tracker, coordinates, count, error);
+    }
+    return ct_tracker_leave(tracker, status);
+}
+
+ctrack_status ctrack_get_latest(ctrack *tracker, const ctrack_key *key, int64_t *operation_index)
+{
+    ctrack_status status = ct_tracker_enter(tracker, NULL);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status =
+        key != NULL && operation_index != NULL ? ct_board_get(tracker->board, key, operation_index) : CTRACK_INVALID;
+    return ct_tracker_leave(tracker, status);
+}
+
+ctrack_status ctrack_serialize(ctrack *tracker, ctrack_snapshot **snapshot, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    return status == CTRACK_OK ? ct_tracker_leave(tracker, ct_board_copy(tracker->board, snapshot, error)) : status;
+}
+
+ctrack_status ctrack_hydrate(ctrack *tracker, const ctrack_coordinate *entries, size_t count, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (count > 0 && entries == NULL) {
+        status = ct_error_set(error, CTRACK_INVALID, "entries is NULL");
+    } else {
+        status = ct_rewrite_hydrate(tracker, entries, count, error);
+    }
+    return ct_tracker_leave(tracker, status);
+}
+
+ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, size_t count, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (count > 0 && keys == NULL) {
+        status = ct_error_set(error, CTRACK_INVALID, "keys is NULL");
+    } else {
+        status = ct_rewrite_forget(tracker, keys, count, error);
+    }
+    return ct_tracker_leave(tracker, status);
+}
+
+static ctrack_status refresh(ctrack *tracker, ctrack_error *error)
+{
+    ct_ticket ticket = {0};
+    bool followed;
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    return status;
+}
+
+ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = tracker->store != NULL ? refresh(tracker, error) : CTRACK_OK;
+    return ct_tracker_leave(tracker, status);
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
+                              ctrack_abort_signal *signal, ctrack_promise **promise, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if ((count > 0 && coordinates == NULL) || promise == NULL) {
+        status = ct_error_set(error, CTRACK_INVALID, "%s is NULL", promise == NULL ? "promise" : "coordinates");
+    } else {
+        status = ct_promise_make(tracker->board, coordinates, count, timeout_ms, signal, promise, error);
+    }
+    return ct_tracker_leave(tracker, status);
+}
+
+ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
+                          ctrack_abort_signal *signal, ctrack_error *error)
+{
+    ctrack_promise *promise;
+    ctrack_status status = ctrack_wait_for(tracker, coordinates, count, timeout_ms, signal, &promise, error);
+    if (status == CTRACK_OK) {
+        status = ctrack_promise_await(promise);
+        ct_promise_explain(promise, error);
+        ctrack_promise_release(promise);
+    }
+    return status;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CT_TRACKER_H
+#define CT_TRACKER_H
+
+/**
+ * A tracker: the board (memory), the store (file), the turn between its users, and the keeper who looks after the file.
+ * Without a file there is no store and no keeper.
+ */
+#include "board.h"
+#include "commit.h"
+#include "keeper.h"
+#include "store.h"
+
+/** Keyspaces that the transaction under way has added to the file. */
+typedef struct ct_new_keyspaces {
+    ct_keyspace **items;
+    size_t count, capacity;
+} ct_new_keyspaces;
+
+struct ctrack {
+    ct_board *board;
+    char *read_model;
+    int64_t busy_timeout_ms;
+    ct_store *store;                /* the turn; NULL: memory only */
+    ct_turn turn;                   /* its own lock */
+    ct_keeper keeper;               /* its own lock */
+    ct_advances advances;           /* the turn: what is on its way from the store to the board; empty between turns */
+    ct_new_keyspaces new_keyspaces; /* the turn */
+    atomic_uint calls;              /* under way, plus one until the tracker is closed */
+    ct_gate *closer;                /* opened by whoever brings `calls` to zero */
+    ctrack_log_callback *log;
+    void *log_argument;
+};
+
+/** Begins a public call: CTRACK_FORKED or CTRACK_INVALID, or it counts as under way until ct_tracker_leave(). */
+ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error);
+/** Ends it. Returns `status`, so that a call can end in one line. */
+ctrack_status ct_tracker_leave(ctrack *tracker, ctrack_status status);
+
+/** Tells the host what happened on the tracker's own account. */
+void ct_tracker_log(const ctrack *tracker, const ctrack_error *error);
+
+#endif

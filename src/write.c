@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "write.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "error.h"
+#include "follow.h"
+#include "sql.h"
+
+ctrack_status ct_write_begin(ctrack *tracker, bool *followed, ctrack_error *error)
+{
+    ctrack_status status = ct_store_begin(tracker->store, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    int64_t version;
+    status = ct_store_look(tracker->store, &version, followed, error);
+    if (status == CTRACK_OK && *followed) {
+        ct_board_cancel(tracker->board, &tracker->advances);
+        status = ct_follow(tracker, error);
+    }
+    if (status != CTRACK_OK) {
+        ct_store_rollback(tracker->store);
+    }
+    return status;
+}
+
+ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *error)
+{
+    if (status == CTRACK_OK) {
+        status = ct_store_commit(tracker->store, error);
+    } else {
+        ct_store_rollback(tracker->store);
+    }
+    ct_new_keyspaces *fresh = &tracker->new_keyspaces;
+    for (size_t i = 0; status != CTRACK_OK && i < fresh->count; i++) {
+        fresh->items[i]->file_id = 0;
+    }
+    fresh->count = 0;
+    return status;
+}
+
+ctrack_status ct_write_keyspace(ctrack *tracker, ct_keyspace *keyspace, int64_t *id, ctrack_error *error)
+{
+    if (keyspace->file_id == 0) {
+        ct_new_keyspaces *fresh = &tracker->new_keyspaces;
+        void *items = fresh->items;
+        if (ct_grow(&items, &fresh->capacity, fresh->count + 1, sizeof(ct_keyspace *)) != 0) {
+            return ct_error_no_memory(error);
+        }
+        fresh->items = items;
+        ctrack_status status = ct_store_keyspace(tracker->store, tracker->store->read_model, keyspace->scope,
+                                                 keyspace->branch, &keyspace->file_id, error);
+        if (status != CTRACK_OK) {
+            keyspace->file_id = 0;
+            return status;
+        }
+        fresh->items[fresh->count++] = keyspace;
+    }
+    *id = keyspace->file_id;
+    return CTRACK_OK;
+}
+
+ctrack_status ct_write_rewind(ctrack *tracker, int64_t keyspace_id, const char *document_id, size_t length,
+                              ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    sqlite3_stmt *append, *set;
+    ctrack_status status = ct_store_statement(store, CT_APPEND_REWIND, &append, error);
+    status = status == CTRACK_OK ? ct_store_statement(store, CT_FOLD_SET, &set, error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(append, 1, keyspace_id);
+    if (document_id != NULL) {
+        sqlite3_bind_text(append, 2, document_id, (int)length, SQLITE_STATIC);
+    }
+    sqlite3_bind_int64(append, 3, ct_clock_wall());
+    status = ct_sql_run(append, "append to the log", error);
+    sqlite3_clear_bindings(append);
+    if (status == CTRACK_OK) {
+        store->appended_seq = sqlite3_last_insert_rowid(store->db);
+        sqlite3_bind_int64(set, 1, store->appended_seq);
+        status = ct_sql_run(set, "append to the log", error);
+    }
+    return status;
+}
