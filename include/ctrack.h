@@ -262,6 +262,19 @@ CTRACK_API ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, 
  */
 CTRACK_API ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error);
 
+/**
+ * Reports that the read model has failed: its projection has met an operation that it cannot process. Pending waits
+ * settle as CTRACK_FAILED at once, and new waits that are not satisfied fail at once, with this message, until
+ * ctrack_resume(). Without it, clients would hang on a hole that will not close. Updates go on as before. It concerns
+ * this tracker, not the file.
+ *
+ * @param[in] message  What happened, for those who wait; UTF-8.
+ */
+CTRACK_API ctrack_status ctrack_fail(ctrack *tracker, const char *message, ctrack_error *error);
+
+/** The read model works again: new waits wait. Fine without a failure. */
+CTRACK_API ctrack_status ctrack_resume(ctrack *tracker, ctrack_error *error);
+
 /* ---------------------------------------------------------------- promises */
 
 /** Called once when a promise has settled. */
@@ -300,6 +313,21 @@ CTRACK_API int ctrack_promise_fd(ctrack_promise *promise);
  */
 CTRACK_API ctrack_status ctrack_promise_missing(ctrack_promise *promise, ctrack_snapshot **missing,
                                                 ctrack_error *error);
+
+/**
+ * Says how the wait ended, in one line: `timed out after 100 ms: 1 of 3 coordinates missing: doc-7:document:main needs
+ * 12, has 9`. Of a pending promise it says what is missing now.
+ *
+ * Returns: as ctrack_promise_status(). `error` is filled unless that is CTRACK_OK.
+ */
+CTRACK_API ctrack_status ctrack_promise_explain(ctrack_promise *promise, ctrack_error *error);
+
+/**
+ * Names the wait, for ctrack_waits(). The text is copied; NULL takes the name away.
+ *
+ * Errors: CTRACK_NO_MEMORY; CTRACK_INVALID when it is longer than CTRACK_TEXT_MAX bytes or not UTF-8.
+ */
+CTRACK_API ctrack_status ctrack_promise_label(ctrack_promise *promise, const char *label);
 
 /**
  * Gives the promise up. Without a callback, releasing a pending promise cancels the wait; with one, the wait runs to
@@ -402,6 +430,65 @@ CTRACK_API ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *r
  */
 CTRACK_API ctrack_status ctrack_token_parse(const char *json, size_t length, ctrack_snapshot **coordinates,
                                             ctrack_error *error);
+
+/**
+ * Writes coordinates as a token, with the present time.
+ *
+ * @param[out] text  At least `size` bytes; always ends with NUL if size > 0; cut off if too small. May be NULL if size
+ * is 0. Returns: the length of the whole text without its NUL, like snprintf().
+ */
+CTRACK_API size_t ctrack_token_format(const ctrack_coordinate *coordinates, size_t count, char *text, size_t size);
+
+/* ---------------------------------------------------------------- what goes on */
+
+/** Buckets of a histogram: bucket 0 counts 0 and 1, bucket i counts 2^i … 2^(i+1) - 1, the last one all above. */
+#define CTRACK_HISTOGRAM 32
+
+/** Counts since the tracker was opened. Set `size` to sizeof(ctrack_stats), so that the struct can grow. */
+typedef struct ctrack_stats {
+    size_t size;
+    uint64_t keys;                                /**< that have progress now */
+    uint64_t waits_pending;                       /**< now */
+    uint64_t waits_settled[CTRACK_FAILED + 1];    /**< by outcome: [CTRACK_OK], [CTRACK_TIMED_OUT], … */
+    uint64_t wait_microseconds[CTRACK_HISTOGRAM]; /**< how long settled waits were pending */
+    uint64_t updates;                             /**< calls of ctrack_update() that succeeded */
+    uint64_t commits;                             /**< transactions that updates took */
+    uint64_t group_sizes[CTRACK_HISTOGRAM];       /**< updates in each of these transactions */
+    uint64_t coordinates_written;                 /**< that raised a key's progress */
+    uint64_t coordinates_skipped;                 /**< that did not: duplicates, and those at or below the progress */
+    uint64_t log_backlog;                         /**< rows of the file's log that are not folded yet */
+    uint64_t wal_pages;                           /**< in SQLite's write-ahead log, after the last commit */
+    int sqlite_version;                           /**< such as 3040001; 0 in memory */
+    bool sqlite_exposed; /**< the engine has SQLite's WAL-reset bug; ctrack avoids what triggers it */
+} ctrack_stats;
+
+/** Reads the counts. Errors: CTRACK_INVALID when `size` is not one that a version of the header has had. */
+CTRACK_API ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error);
+
+/** Pending waits, as of one moment. */
+typedef struct ctrack_wait_list ctrack_wait_list;
+
+/** One pending wait. */
+typedef struct ctrack_wait_info {
+    const char *label;                    /**< ctrack_promise_label(), or NULL */
+    int64_t age_ms;                       /**< since it began to wait */
+    int64_t left_ms;                      /**< until it times out; CTRACK_FOREVER: never */
+    size_t count, missing;                /**< coordinates, and how many are not reached */
+    const ctrack_coordinate *coordinates; /**< sorted; operation_index is the progress of the key, -1: none */
+    const int64_t *targets;               /**< the index that is waited for, for each */
+} ctrack_wait_info;
+
+/**
+ * Lists who is waiting, for what, since when; the oldest first.
+ *
+ * @param[in]  most  At most this many; SIZE_MAX: all.
+ * @param[out] list  The caller frees it with ctrack_wait_list_free().
+ */
+CTRACK_API ctrack_status ctrack_waits(ctrack *tracker, size_t most, ctrack_wait_list **list, ctrack_error *error);
+CTRACK_API size_t ctrack_wait_list_count(const ctrack_wait_list *list);
+/** The wait at a position below the count; it lives as long as the list. */
+CTRACK_API const ctrack_wait_info *ctrack_wait_list_at(const ctrack_wait_list *list, size_t position);
+CTRACK_API void ctrack_wait_list_free(ctrack_wait_list *list); /**< NULL is fine */
 
 /* ---------------------------------------------------------------- odds and ends */
 

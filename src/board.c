@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "board.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "error.h"
 #include "promise.h"
 #include "snapshot.h"
@@ -42,6 +43,7 @@ void ct_board_unref(ct_board *board)
         ct_service_destroy(&board->service);
         ct_mutex_destroy(&board->lock);
         ct_advances_free(&board->update);
+        ct_cause_unref(board->failure);
         ct_map_free(board->map);
         ct_free(board);
     }
@@ -85,6 +87,89 @@ void ct_board_clear(ct_board *board)
     ct_mutex_unlock(&board->lock);
 }
 
+/* ---------------------------------------------------------------- failing */
+
+void ct_cause_unref(ct_cause *cause)
+{
+    if (cause != NULL && atomic_fetch_sub_explicit(&cause->refs, 1, memory_order_acq_rel) == 1) {
+        ct_free(cause);
+    }
+}
+
+ctrack_status ct_board_fail(ct_board *board, const char *message, ctrack_error *error)
+{
+    ct_settled settled = {0};
+    ct_cause *cause = NULL;
+    if (message != NULL) {
+        size_t size = strlen(message) + 1;
+        cause = ct_alloc(sizeof *cause + size);
+        if (cause == NULL) {
+            return ct_error_no_memory(error);
+        }
+        atomic_init(&cause->refs, 1);
+        memcpy(cause->text, message, size);
+    }
+    ct_mutex_lock(&board->lock);
+    ct_cause *before = board->failure;
+    board->failure = cause;
+    if (cause != NULL) {
+        ct_waitset_end_all(&board->waits, CTRACK_FAILED, &settled);
+    }
+    ct_board_unlock_and_wake(board, &settled);
+    ct_cause_unref(before);
+    return CTRACK_OK;
+}
+
+/* ---------------------------------------------------------------- counting */
+
+static void count_in(uint64_t histogram[CTRACK_HISTOGRAM], uint64_t value)
+{
+    size_t bucket = 0;
+    while (value > 1 && bucket < CTRACK_HISTOGRAM - 1) {
+        value /= 2;
+        bucket++;
+    }
+    histogram[bucket]++;
+}
+
+/* The lock is held. */
+static void count_updates(ct_board *board, size_t updates, size_t given, size_t written)
+{
+    board->counts.updates += updates;
+    board->counts.coordinates_written += written;
+    board->counts.coordinates_skipped += given - written;
+}
+
+void ct_board_count(ct_board *board, size_t updates, size_t given, size_t written, bool committed)
+{
+    ct_mutex_lock(&board->lock);
+    count_updates(board, updates, given, written);
+    if (committed) {
+        board->counts.commits++;
+        count_in(board->counts.group_sizes, updates);
+    }
+    ct_mutex_unlock(&board->lock);
+}
+
+/* The lock is held. */
+static void count_settled(ct_board *board, const ct_settled *settled)
+{
+    int64_t now = settled->first != NULL ? ct_clock_monotonic() : 0;
+    for (const ct_wait *wait = settled->first; wait != NULL; wait = wait->next) {
+        board->counts.waits_settled[atomic_load_explicit(&wait->status, memory_order_relaxed)]++;
+        count_in(board->counts.wait_microseconds, (uint64_t)(now - wait->since) / 1000);
+    }
+}
+
+void ct_board_stats(ct_board *board, ctrack_stats *stats)
+{
+    ct_mutex_lock(&board->lock);
+    *stats = board->counts;
+    stats->keys = ct_map_count(board->map);
+    stats->waits_pending = board->waits.pending;
+    ct_mutex_unlock(&board->lock);
+}
+
 bool ct_board_on_service_thread(ct_board *board)
 {
     ct_mutex_lock(&board->lock);
@@ -110,13 +195,14 @@ ctrack_status ct_board_get(ct_board *board, const ctrack_key *key, int64_t *oper
     return status == CTRACK_NOT_FOUND && ct_text_check_key(key, "key", NULL) != CTRACK_OK ? CTRACK_INVALID : status;
 }
 
-static int copy_entry(const ct_board *board, const ct_entry *entry, ctrack_snapshot *snapshot)
+int ct_board_copy_entry(const ct_board *board, const ct_entry *entry, int64_t index, int64_t target,
+                        ctrack_snapshot *snapshot)
 {
     const ct_keyspace *keyspace = ct_map_keyspace_of(board->map, entry);
     const char *text[3] = {NULL, keyspace->scope, keyspace->branch};
     size_t length[3] = {0, keyspace->scope_length, keyspace->branch_length};
     text[0] = ct_map_document_of(entry, &length[0]);
-    return ct_snapshot_add_text(snapshot, text, length, entry->index, -1);
+    return ct_snapshot_add_text(snapshot, text, length, index, target);
 }
 
 ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_error *error)
@@ -126,7 +212,7 @@ ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_
     ct_mutex_lock(&board->lock);
     bool closed = board->closed;
     for (ct_entry *entry = NULL; result == 0 && !closed && (entry = ct_map_next(board->map, entry)) != NULL;) {
-        result = entry->index >= 0 ? copy_entry(board, entry, made) : 0;
+        result = entry->index >= 0 ? ct_board_copy_entry(board, entry, entry->index, -1, made) : 0;
     }
     ct_mutex_unlock(&board->lock);
     if (closed || result != 0 || ct_snapshot_seal(made) != 0) {
@@ -139,6 +225,7 @@ ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_
 
 void ct_board_unlock_and_wake(ct_board *board, ct_settled *settled)
 {
+    count_settled(board, settled);
     for (ct_wait *wait = settled->first; wait != NULL; wait = wait->next) {
         ct_promise_settled(wait);
     }
@@ -266,30 +353,34 @@ ctrack_status ct_board_prepare(ct_board *board, const ctrack_coordinate *coordin
     return status;
 }
 
-/* Carries out one step. Returns whether it took progress back. The lock is held. */
-static bool publish_one(ct_board *board, const ct_advance *advance, ct_settled *settled)
+/* Carries out one step. Returns how the progress has changed: 1, -1, or 0. The lock is held. */
+static int publish_one(ct_board *board, const ct_advance *advance, ct_settled *settled)
 {
     ct_entry *entry = advance->entry;
     if (advance->index == CT_UNSEEN) {
-        bool rewound = entry->index >= 0;
+        int change = entry->index >= 0 ? -1 : 0;
         ct_map_set(board->map, entry, CT_UNSEEN);
-        return rewound;
+        return change;
     }
-    if (entry->index < advance->index) {
-        ct_map_set(board->map, entry, advance->index);
-        if (entry->waiting != NULL) {
-            ct_waitset_raised(&board->waits, entry, settled);
-        }
+    if (entry->index >= advance->index) {
+        return 0;
     }
-    return false;
+    ct_map_set(board->map, entry, advance->index);
+    if (entry->waiting != NULL) {
+        ct_waitset_raised(&board->waits, entry, settled);
+    }
+    return 1;
 }
 
-/* Carries out the steps and empties the list. The lock is held. */
-static void publish(ct_board *board, ct_advances *advances, ct_settled *settled)
+/* Carries out the steps and empties the list. Returns how many raised a progress. The lock is held. */
+static size_t publish(ct_board *board, ct_advances *advances, ct_settled *settled)
 {
     bool rewound = false;
+    size_t raised = 0;
     for (size_t i = 0; i < advances->count; i++) {
-        rewound = publish_one(board, &advances->items[i], settled) || rewound;
+        int change = publish_one(board, &advances->items[i], settled);
+        raised += change > 0;
+        rewound = rewound || change < 0;
     }
     if (rewound) {
         ct_waitset_rejudge(&board->waits, settled);
@@ -299,6 +390,7 @@ static void publish(ct_board *board, ct_advances *advances, ct_settled *settled)
         }
     }
     advances->count = 0;
+    return raised;
 }
 
 void ct_board_publish(ct_board *board, ct_advances *advances)
@@ -314,7 +406,10 @@ ctrack_status ct_board_update(ct_board *board, const ctrack_coordinate *coordina
     ct_settled settled = {0};
     ct_mutex_lock(&board->lock);
     ctrack_status status = prepare(board, coordinates, count, false, &board->update, error);
-    publish(board, &board->update, &settled);
+    size_t written = publish(board, &board->update, &settled);
+    if (status == CTRACK_OK) {
+        count_updates(board, 1, count, written);
+    }
     ct_board_unlock_and_wake(board, &settled);
     return status;
 }

@@ -37,11 +37,19 @@ typedef struct ct_advances {
     size_t count, capacity;
 } ct_advances;
 
+/** Why waits fail: a message shared by all that it has ended. */
+typedef struct ct_cause {
+    atomic_uint refs;
+    char text[];
+} ct_cause;
+
 typedef struct ct_board {
     ct_mutex lock;
     ct_map *map;         /* lock */
     ct_waitset waits;    /* lock */
     ct_service service;  /* see service.h */
+    ct_cause *failure;   /* lock; NULL: the read model works */
+    ctrack_stats counts; /* lock; the part that is counted as it happens */
     bool closed;         /* lock */
     ct_advances update;  /* lock; empty between calls of ct_board_update() */
     atomic_uint refs;    /* the tracker, and each promise */
@@ -59,6 +67,15 @@ void ct_board_close(ct_board *board);
 /** Of a closed board, which promises may keep for long: frees what they cannot be asked about any more. */
 void ct_board_clear(ct_board *board);
 
+/** ctrack_fail() and ctrack_resume() (message NULL). */
+ctrack_status ct_board_fail(ct_board *board, const char *message, ctrack_error *error);
+void ct_cause_unref(ct_cause *cause);
+
+/** Counts a successful group of updates. */
+void ct_board_count(ct_board *board, size_t updates, size_t given, size_t written, bool committed);
+/** The counts so far, with what there is now. */
+void ct_board_stats(ct_board *board, ctrack_stats *stats);
+
 /** Whether this is the thread that runs the board's callbacks. */
 bool ct_board_on_service_thread(ct_board *board);
 
@@ -66,6 +83,10 @@ bool ct_board_on_service_thread(ct_board *board);
 ctrack_status ct_board_get(ct_board *board, const ctrack_key *key, int64_t *operation_index);
 /** ctrack_serialize(). */
 ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_error *error);
+
+/** Adds an entry's key to a snapshot, with an index and a target. The lock is held. 0, or -1: no memory. */
+int ct_board_copy_entry(const ct_board *board, const ct_entry *entry, int64_t index, int64_t target,
+                        ctrack_snapshot *snapshot);
 
 /**
  * Appends what the coordinates change to the list: all of them, or those above the present progress. On an error

@@ -178,6 +178,21 @@ static ctrack_status commit(const group *g, ctrack_error *error)
     return status;
 }
 
+static void count(const group *g, size_t written)
+{
+    size_t updates = 0, given = 0;
+    for (const ct_ticket *ticket = g->own;; ticket = ticket->next) {
+        if (ticket->status == CTRACK_OK) {
+            updates++;
+            given += ticket->count;
+        }
+        if (ticket == g->last) {
+            break;
+        }
+    }
+    ct_board_count(g->tracker->board, updates, given, written, written > 0);
+}
+
 /* Carries a group of updates out, and leaves each one's outcome in its ticket. The turn is held. */
 static void carry_out(const group *g)
 {
@@ -190,7 +205,9 @@ static void carry_out(const group *g)
         status = tracker->advances.count > 0 ? commit(g, &error) : CTRACK_OK;
     }
     if (status == CTRACK_OK) {
+        size_t written = tracker->advances.count;
         ct_board_publish(tracker->board, &tracker->advances);
+        count(g, written);
         ct_keeper_consider(tracker);
     } else {
         ct_board_cancel(tracker->board, &tracker->advances);

@@ -48,15 +48,19 @@ void ct_promise_ref(ctrack_promise *promise)
 static void free_promise(ctrack_promise *promise)
 {
     ct_board *board = promise->board;
-    ct_mutex_lock(&board->lock);
-    ct_wait_release_items(&board->waits, ct_promise_wait(promise));
-    ct_mutex_unlock(&board->lock);
+    if (ct_promise_wait(promise)->missing > 0) { /* else no item stands in a heap */
+        ct_mutex_lock(&board->lock);
+        ct_wait_release_items(&board->waits, ct_promise_wait(promise));
+        ct_mutex_unlock(&board->lock);
+    }
+    ct_cause_unref(promise->cause);
     if (promise->extra != NULL) {
         for (int i = 0; i < 2; i++) {
             if (promise->extra->pipe[i] >= 0) {
                 close(promise->extra->pipe[i]);
             }
         }
+        ct_free(promise->extra->label);
         ct_free(promise->extra);
     }
     ct_free(promise);
@@ -110,6 +114,11 @@ void ct_promise_settled(ct_wait *wait)
 {
     ctrack_promise *promise = ct_promise_of(wait);
     ct_abort_detach(&promise->abort_link);
+    promise->cause = NULL;
+    if (status_of(promise) == CTRACK_FAILED) {
+        promise->cause = promise->board->failure;
+        atomic_fetch_add_explicit(&promise->cause->refs, 1, memory_order_relaxed);
+    }
     if (promise->extra == NULL) {
         return;
     }
@@ -213,6 +222,8 @@ static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_
         ct_waitset_settle(&board->waits, wait, CTRACK_ABORTED, settled);
     } else if (wait->missing == 0) {
         ct_waitset_settle(&board->waits, wait, CTRACK_OK, settled);
+    } else if (board->failure != NULL) {
+        ct_waitset_settle(&board->waits, wait, CTRACK_FAILED, settled);
     } else if (timeout_ms == 0) {
         ct_waitset_settle(&board->waits, wait, CTRACK_TIMED_OUT, settled);
     } else if (deadline != CT_NEVER) {
@@ -391,110 +402,30 @@ int ctrack_promise_fd(ctrack_promise *promise)
     return descriptor;
 }
 
-/* ---------------------------------------------------------------- what is missing */
-
-/* Whether an item is missing, or was at the end; then the progress its key has or had. The lock is held. */
-static bool item_missing(const ctrack_promise *promise, const ct_wait_item *item, int64_t *index)
+ctrack_status ctrack_promise_label(ctrack_promise *promise, const char *label)
 {
-    if (item->entry == NULL || item->node.rank == CT_RANK_REACHED) {
-        return false;
+    char *copy = NULL;
+    if (forked(promise)) {
+        return CTRACK_FORKED;
     }
-    *index = status_of(promise) != CTRACK_PENDING ? item->index_at_end
-             : item->entry->index >= 0            ? item->entry->index
-                                                  : CT_UNSEEN;
-    return true;
-}
-
-static int add_missing(const ctrack_promise *promise, const ct_wait_item *item, ctrack_snapshot *missing)
-{
-    int64_t index;
-    if (!item_missing(promise, item, &index)) {
-        return 0;
+    if (label != NULL) {
+        size_t length = strnlen(label, CTRACK_TEXT_MAX + 1);
+        if (length > CTRACK_TEXT_MAX || !ct_text_valid(label, length)) {
+            return CTRACK_INVALID;
+        }
+        copy = ct_alloc(length + 1);
+        if (copy == NULL) {
+            return CTRACK_NO_MEMORY;
+        }
+        memcpy(copy, label, length + 1);
     }
-    const ct_keyspace *keyspace = ct_map_keyspace_of(promise->board->map, item->entry);
-    const char *text[3] = {NULL, keyspace->scope, keyspace->branch};
-    size_t length[3] = {0, keyspace->scope_length, keyspace->branch_length};
-    text[0] = ct_map_document_of(item->entry, &length[0]);
-    return ct_snapshot_add_text(missing, text, length, index, item->target);
-}
-
-ctrack_status ctrack_promise_missing(ctrack_promise *promise, ctrack_snapshot **missing, ctrack_error *error)
-{
-    ctrack_status status = ct_board_check(promise->board, error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    ctrack_snapshot *made = ct_snapshot_new();
-    int result = made != NULL ? 0 : -1;
     ct_mutex_lock(&promise->board->lock);
-    const ct_wait *wait = ct_promise_wait(promise);
-    for (uint32_t i = 0; i < wait->count && result == 0; i++) {
-        result = add_missing(promise, &wait->items[i], made);
+    ct_promise_extra *extra = need_extra(promise);
+    char *before = extra != NULL ? extra->label : copy;
+    if (extra != NULL) {
+        extra->label = copy;
     }
     ct_mutex_unlock(&promise->board->lock);
-    if (result != 0 || ct_snapshot_seal(made) != 0) {
-        ctrack_snapshot_free(made);
-        return ct_error_no_memory(error);
-    }
-    *missing = made;
-    return CTRACK_OK;
-}
-
-/* "doc-7:document:main needs 12, has 9" */
-static int describe(const ctrack_coordinate *coordinate, int64_t target, char *text, size_t size)
-{
-    char name[CT_KEY_TEXT_SIZE];
-    ctrack_key key = ct_text_key(coordinate);
-    ct_error_key(&key, name);
-    if (coordinate->operation_index < 0) {
-        return snprintf(text, size, "%s needs %lld, never seen", name, (long long)target);
-    }
-    return snprintf(text, size, "%s needs %lld, has %lld", name, (long long)target,
-                    (long long)coordinate->operation_index);
-}
-
-/* The first few that are missing, then how many more. */
-static void describe_all(const ctrack_snapshot *missing, char *text, size_t size)
-{
-    size_t count = ctrack_snapshot_count(missing), used = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        char one[CT_KEY_TEXT_SIZE + 64];
-        int length =
-            describe(&ctrack_snapshot_entries(missing)[i], ctrack_snapshot_targets(missing)[i], one, sizeof one);
-        const size_t more = 30; /* room for the last words */
-        if (i > 0 && used + (size_t)length + more > size) {
-            snprintf(text + used, size - used, " and %zu more", count - i);
-            return;
-        }
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", one);
-    }
-}
-
-ctrack_status ct_promise_explain(ctrack_promise *promise, ctrack_error *error)
-{
-    ctrack_status outcome = status_of(promise);
-    ctrack_snapshot *missing = NULL;
-    if (error == NULL || outcome == CTRACK_OK || outcome == CTRACK_PENDING) {
-        return outcome;
-    }
-    const ct_wait *wait = ct_promise_wait(promise);
-    char event[60] = "aborted";
-    if (outcome == CTRACK_TIMED_OUT) {
-        int64_t deadline = (int64_t)wait->deadline.rank;
-        snprintf(event, sizeof event, "timed out after %lld ms",
-                 deadline == CT_NEVER ? 0LL : (long long)((deadline - wait->since) / 1000000));
-    } else if (outcome == CTRACK_CLOSED) {
-        snprintf(event, sizeof event, "the tracker was closed");
-    }
-    if (ctrack_promise_missing(promise, &missing, NULL) != CTRACK_OK || ctrack_snapshot_count(missing) == 0) {
-        ct_error_set(error, outcome, "%s", event);
-    } else {
-        char list[sizeof error->message - 100];
-        describe_all(missing, list, sizeof list);
-        ct_error_set(error, outcome, "%s: %zu of %u coordinates missing: %s", event, ctrack_snapshot_count(missing),
-                     (unsigned)wait->count, list);
-    }
-    ctrack_snapshot_free(missing);
-    return outcome;
+    ct_free(before);
+    return extra != NULL ? CTRACK_OK : CTRACK_NO_MEMORY;
 }

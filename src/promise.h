@@ -17,14 +17,18 @@
 typedef struct ct_promise_extra {
     ctrack_callback *callback; /* lock */
     void *argument;            /* lock */
+    char *label;               /* lock */
     int pipe[2];               /* lock; -1: none. A byte is written when the promise settles. */
 } ct_promise_extra;
 
 struct ctrack_promise {
     ct_board *board;
-    ct_abort_link abort_link; /* see abort.h */
-    ct_gate *gates;           /* lock, until settled: the threads that block, on their own stacks */
-    ct_promise_extra *extra;  /* lock; NULL until needed */
+    union {
+        ct_abort_link abort_link; /* while pending; see abort.h */
+        ct_cause *cause;          /* once settled: of CTRACK_FAILED the reason, else NULL */
+    };
+    ct_gate *gates;          /* lock, until settled: the threads that block, on their own stacks */
+    ct_promise_extra *extra; /* lock; NULL until needed */
     atomic_uint refs;
 };
 
@@ -46,9 +50,6 @@ void ct_promise_run_callback(ct_wait *wait);
 
 void ct_promise_ref(ctrack_promise *promise);
 void ct_promise_unref(ctrack_promise *promise);
-
-/** Fills `error` with the outcome and what was missing. Returns the outcome. */
-ctrack_status ct_promise_explain(ctrack_promise *promise, ctrack_error *error);
 
 /** ctrack_wait_for() on a board. */
 ctrack_status ct_promise_make(ct_board *board, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,

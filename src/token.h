@@ -8,6 +8,4 @@
 /** The version of the tokens that are read and written. */
 #define CT_TOKEN_VERSION 1
 
-size_t ctrack_token_format(const ctrack_coordinate *coordinates, size_t count, char *text, size_t size);
-
 #endif

@@ -6,6 +6,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "error.h"
+#include "fold.h"
 #include "follow.h"
 #include "promise.h"
 #include "rewrite.h"
@@ -281,8 +282,62 @@ ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *coordinates,
     ctrack_status status = ctrack_wait_for(tracker, coordinates, count, timeout_ms, signal, &promise, error);
     if (status == CTRACK_OK) {
         status = ctrack_promise_await(promise);
-        ct_promise_explain(promise, error);
+        ctrack_promise_explain(promise, error);
         ctrack_promise_release(promise);
     }
     return status;
+}
+
+ctrack_status ctrack_fail(ctrack *tracker, const char *message, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = message != NULL ? ct_board_fail(tracker->board, message, error)
+                             : ct_error_set(error, CTRACK_INVALID, "message is NULL");
+    return ct_tracker_leave(tracker, status);
+}
+
+ctrack_status ctrack_resume(ctrack *tracker, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    return status == CTRACK_OK ? ct_tracker_leave(tracker, ct_board_fail(tracker->board, NULL, error)) : status;
+}
+
+/* ---------------------------------------------------------------- counts */
+
+static ctrack_status store_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error)
+{
+    ct_ticket ticket = {0};
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    stats->log_backlog = (uint64_t)ct_fold_backlog(tracker->store);
+    stats->wal_pages = (uint64_t)tracker->store->wal_pages;
+    stats->sqlite_version = sqlite3_libversion_number();
+    stats->sqlite_exposed = tracker->store->exposed;
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    return CTRACK_OK;
+}
+
+ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error)
+{
+    ctrack_stats all;
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    size_t size = stats != NULL ? stats->size : 0;
+    if (size < sizeof stats->size || size > 4096) {
+        status = ct_error_set(error, CTRACK_INVALID, "stats: size is not set to sizeof(ctrack_stats)");
+        return ct_tracker_leave(tracker, status);
+    }
+    ct_board_stats(tracker->board, &all);
+    status = tracker->store != NULL ? store_stats(tracker, &all, error) : CTRACK_OK;
+    if (status == CTRACK_OK) {
+        memcpy(stats, &all, size < sizeof all ? size : sizeof all);
+        stats->size = size;
+    }
+    return ct_tracker_leave(tracker, status);
 }
