@@ -141,11 +141,12 @@ typedef struct ctrack_options {
     int64_t busy_timeout_ms;      /**< how long to wait for another process's write lock; negative: the default, 5 s */
     ctrack_log_callback *log;     /**< NULL: silent */
     void *log_argument;
+    bool follow; /**< see what other processes commit as it happens, even while no wait is pending */
 } ctrack_options;
 
 #define CTRACK_OPTIONS_INIT \
     { \
-        sizeof(ctrack_options), NULL, CTRACK_DURABLE_FULL, false, -1, NULL, NULL \
+        sizeof(ctrack_options), NULL, CTRACK_DURABLE_FULL, false, -1, NULL, NULL, false \
     }
 
 /* ---------------------------------------------------------------- the tracker */
@@ -261,6 +262,44 @@ CTRACK_API ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, 
  * settled.
  */
 CTRACK_API ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error);
+
+/* ---------------------------------------------------------------- in the caller's own transaction */
+
+/** SQLite's connection. */
+struct sqlite3;
+
+/**
+ * Stages progress through the caller's own connection, within the caller's own transaction: the read model's rows and
+ * its progress commit or roll back together, and progress is never ahead of the data nor behind it. The ctrack tables
+ * may be in the connection's main database or in an attached one; a tracker must have been opened on that file once.
+ *
+ * Outside of a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a
+ * tracker of this process. Progress may only rise: a staged index at or below the present progress has no effect.
+ * How durable the commit is, the connection's `synchronous` decides. sqlite3_last_insert_rowid() is as before the call;
+ * sqlite3_changes() and sqlite3_total_changes() are not.
+ *
+ * @param[in] db          Used by the calling thread, and by no other meanwhile.
+ * @param[in] read_model  NULL: "default".
+ * Errors: CTRACK_INVALID for a bad coordinate or a database without our tables; CTRACK_SCHEMA when their schema is not
+ *         this library's; CTRACK_CORRUPT when a trigger, temporary ones included, hangs on one of them; CTRACK_BUSY,
+ *         CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see SQLite on which of
+ *         these roll the caller's transaction back (https://www.sqlite.org/lang_transaction.html).
+ */
+CTRACK_API ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
+                                      size_t count, ctrack_error *error);
+
+/**
+ * Whether the read model has reached every coordinate, in the very state of the file that the caller's read transaction
+ * sees; outside of a transaction, in the present one. Rows that are not folded yet are looked through one by one, so a
+ * "no" may take some milliseconds.
+ *
+ * Returns: CTRACK_OK when it has; CTRACK_PENDING when it has not (the message says what is missing).
+ * Errors:  as ctrack_stage().
+ */
+CTRACK_API ctrack_status ctrack_satisfied_in(struct sqlite3 *db, const char *read_model,
+                                             const ctrack_coordinate *coordinates, size_t count, ctrack_error *error);
+
+/* ---------------------------------------------------------------- failing */
 
 /**
  * Reports that the read model has failed: its projection has met an operation that it cannot process. Pending waits
@@ -447,9 +486,10 @@ CTRACK_API size_t ctrack_token_format(const ctrack_coordinate *coordinates, size
 /** Counts since the tracker was opened. Set `size` to sizeof(ctrack_stats), so that the struct can grow. */
 typedef struct ctrack_stats {
     size_t size;
-    uint64_t keys;                                /**< that have progress now */
-    uint64_t waits_pending;                       /**< now */
-    uint64_t waits_settled[CTRACK_FAILED + 1];    /**< by outcome: [CTRACK_OK], [CTRACK_TIMED_OUT], … */
+    uint64_t keys;          /**< that have progress now */
+    uint64_t waits_pending; /**< now */
+    uint64_t waits_settled[CTRACK_FAILED +
+                           1]; /**< by outcome: [CTRACK_OK], [CTRACK_TIMED_OUT], …; all failures in [CTRACK_FAILED] */
     uint64_t wait_microseconds[CTRACK_HISTOGRAM]; /**< how long settled waits were pending */
     uint64_t updates;                             /**< calls of ctrack_update() that succeeded */
     uint64_t commits;                             /**< transactions that updates took */

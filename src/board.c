@@ -96,28 +96,36 @@ void ct_cause_unref(ct_cause *cause)
     }
 }
 
-ctrack_status ct_board_fail(ct_board *board, const char *message, ctrack_error *error)
+ctrack_status ct_board_fail(ct_board *board, ctrack_status status, const char *reason, ctrack_error *error)
 {
     ct_settled settled = {0};
-    ct_cause *cause = NULL;
-    if (message != NULL) {
-        size_t size = strlen(message) + 1;
-        cause = ct_alloc(sizeof *cause + size);
-        if (cause == NULL) {
-            return ct_error_no_memory(error);
-        }
-        atomic_init(&cause->refs, 1);
-        memcpy(cause->text, message, size);
+    size_t size = strlen(reason) + 1;
+    ct_cause *cause = ct_alloc(sizeof *cause + size);
+    if (cause == NULL) {
+        return ct_error_no_memory(error);
     }
+    atomic_init(&cause->refs, 1);
+    cause->status = status;
+    memcpy(cause->text, reason, size);
     ct_mutex_lock(&board->lock);
     ct_cause *before = board->failure;
     board->failure = cause;
-    if (cause != NULL) {
-        ct_waitset_end_all(&board->waits, CTRACK_FAILED, &settled);
-    }
+    ct_waitset_end_all(&board->waits, status, &settled);
     ct_board_unlock_and_wake(board, &settled);
     ct_cause_unref(before);
     return CTRACK_OK;
+}
+
+void ct_board_resume(ct_board *board, ctrack_status status)
+{
+    ct_cause *over = NULL;
+    ct_mutex_lock(&board->lock);
+    if (board->failure != NULL && board->failure->status == status) {
+        over = board->failure;
+        board->failure = NULL;
+    }
+    ct_mutex_unlock(&board->lock);
+    ct_cause_unref(over);
 }
 
 /* ---------------------------------------------------------------- counting */
@@ -156,7 +164,8 @@ static void count_settled(ct_board *board, const ct_settled *settled)
 {
     int64_t now = settled->first != NULL ? ct_clock_monotonic() : 0;
     for (const ct_wait *wait = settled->first; wait != NULL; wait = wait->next) {
-        board->counts.waits_settled[atomic_load_explicit(&wait->status, memory_order_relaxed)]++;
+        int outcome = atomic_load_explicit(&wait->status, memory_order_relaxed);
+        board->counts.waits_settled[outcome < CTRACK_FAILED ? outcome : CTRACK_FAILED]++;
         count_in(board->counts.wait_microseconds, (uint64_t)(now - wait->since) / 1000);
     }
 }

@@ -37,9 +37,10 @@ typedef struct ct_advances {
     size_t count, capacity;
 } ct_advances;
 
-/** Why waits fail: a message shared by all that it has ended. */
+/** Why waits fail, shared by all that it has ended. */
 typedef struct ct_cause {
     atomic_uint refs;
+    ctrack_status status; /* what they settle as */
     char text[];
 } ct_cause;
 
@@ -48,7 +49,7 @@ typedef struct ct_board {
     ct_map *map;         /* lock */
     ct_waitset waits;    /* lock */
     ct_service service;  /* see service.h */
-    ct_cause *failure;   /* lock; NULL: the read model works */
+    ct_cause *failure;   /* lock; NULL: all is well */
     ctrack_stats counts; /* lock; the part that is counted as it happens */
     bool closed;         /* lock */
     ct_advances update;  /* lock; empty between calls of ct_board_update() */
@@ -67,8 +68,10 @@ void ct_board_close(ct_board *board);
 /** Of a closed board, which promises may keep for long: frees what they cannot be asked about any more. */
 void ct_board_clear(ct_board *board);
 
-/** ctrack_fail() and ctrack_resume() (message NULL). */
-ctrack_status ct_board_fail(ct_board *board, const char *message, ctrack_error *error);
+/** Settles all waits, and new ones that are not satisfied, with a status and its reason. */
+ctrack_status ct_board_fail(ct_board *board, ctrack_status status, const char *reason, ctrack_error *error);
+/** Ends a failure of the given status. */
+void ct_board_resume(ct_board *board, ctrack_status status);
 void ct_cause_unref(ct_cause *cause);
 
 /** Counts a successful group of updates. */

@@ -227,6 +227,6 @@ ctrack_status ct_commit_update(ctrack *tracker, const ctrack_coordinate *coordin
     }
     group g = {.tracker = tracker, .own = &ticket, .last = take_along(&tracker->turn, &ticket)};
     carry_out(&g);
-    ct_turn_pass(&tracker->turn, &ticket, g.last);
+    ct_tracker_pass(tracker, &ticket, g.last);
     return ticket.status;
 }

@@ -134,12 +134,8 @@ static ctrack_status dump_store(ct_store *store, const char *read_model, ctrack_
 static ctrack_status dump_file(const ctrack *tracker, const char *read_model, ctrack_write_callback *write,
                                void *argument, ctrack_error *error)
 {
-    ctrack_options options = CTRACK_OPTIONS_INIT;
-    options.read_model = tracker->read_model;
-    options.read_only = true;
-    options.busy_timeout_ms = tracker->busy_timeout_ms;
     ct_store *store = NULL;
-    ctrack_status status = ct_store_open(sqlite3_db_filename(tracker->store->db, "main"), &options, &store, error);
+    ctrack_status status = ct_store_open_second(tracker->store, &store, error);
     status = status == CTRACK_OK ? dump_store(store, read_model, write, argument, error) : status;
     ct_store_close(store);
     return status;

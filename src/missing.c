@@ -101,11 +101,12 @@ static void describe_end(const ctrack_promise *promise, ctrack_status outcome, c
     case CTRACK_CLOSED:
         snprintf(text, size, "the tracker was closed");
         break;
-    case CTRACK_FAILED:
-        snprintf(text, size, "the read model has failed: %s", promise->cause->text);
+    case CTRACK_ABORTED:
+        snprintf(text, size, "aborted");
         break;
     default:
-        snprintf(text, size, "aborted");
+        snprintf(text, size, "%s%s", outcome == CTRACK_FAILED ? "the read model has failed: " : "",
+                 promise->cause->text);
         break;
     }
 }

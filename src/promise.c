@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "error.h"
+#include "pipe.h"
 #include "snapshot.h"
 #include "text.h"
 
@@ -103,27 +103,21 @@ void ct_promise_settle(ctrack_promise *promise, ctrack_status outcome)
     ct_board_unlock_and_wake(promise->board, &settled);
 }
 
-static void write_pipe(const ct_promise_extra *extra)
-{
-    /* The pipe is empty, so one byte always goes in. */
-    while (write(extra->pipe[1], "", 1) < 0 && errno == EINTR) {
-    }
-}
-
 void ct_promise_settled(ct_wait *wait)
 {
     ctrack_promise *promise = ct_promise_of(wait);
     ct_abort_detach(&promise->abort_link);
     promise->cause = NULL;
-    if (status_of(promise) == CTRACK_FAILED) {
-        promise->cause = promise->board->failure;
-        atomic_fetch_add_explicit(&promise->cause->refs, 1, memory_order_relaxed);
+    ct_cause *failure = promise->board->failure;
+    if (failure != NULL && status_of(promise) == failure->status) {
+        promise->cause = failure;
+        atomic_fetch_add_explicit(&failure->refs, 1, memory_order_relaxed);
     }
     if (promise->extra == NULL) {
         return;
     }
     if (promise->extra->pipe[1] >= 0) {
-        write_pipe(promise->extra);
+        ct_pipe_write(promise->extra->pipe);
     }
     if (promise->extra->callback != NULL) {
         ct_promise_ref(promise);
@@ -223,7 +217,7 @@ static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_
     } else if (wait->missing == 0) {
         ct_waitset_settle(&board->waits, wait, CTRACK_OK, settled);
     } else if (board->failure != NULL) {
-        ct_waitset_settle(&board->waits, wait, CTRACK_FAILED, settled);
+        ct_waitset_settle(&board->waits, wait, board->failure->status, settled);
     } else if (timeout_ms == 0) {
         ct_waitset_settle(&board->waits, wait, CTRACK_TIMED_OUT, settled);
     } else if (deadline != CT_NEVER) {
@@ -355,30 +349,6 @@ ctrack_status ctrack_promise_then(ctrack_promise *promise, ctrack_callback *call
     return status;
 }
 
-static bool set_flags(int descriptor)
-{
-    return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 && fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0;
-}
-
-/* A pipe, since every POSIX system has them. 0, or -1 with errno set. */
-static int make_pipe(int ends[2])
-{
-    int made[2];
-    if (pipe(made) != 0) {
-        return -1;
-    }
-    if (!set_flags(made[0]) || !set_flags(made[1])) {
-        int problem = errno;
-        close(made[0]);
-        close(made[1]);
-        errno = problem;
-        return -1;
-    }
-    ends[0] = made[0];
-    ends[1] = made[1];
-    return 0;
-}
-
 int ctrack_promise_fd(ctrack_promise *promise)
 {
     if (forked(promise)) {
@@ -392,10 +362,10 @@ int ctrack_promise_fd(ctrack_promise *promise)
         errno = ENOMEM;
     } else if (extra->pipe[0] >= 0) {
         descriptor = extra->pipe[0];
-    } else if (make_pipe(extra->pipe) == 0) {
+    } else if (ct_pipe_make(extra->pipe) == 0) {
         descriptor = extra->pipe[0];
         if (status_of(promise) != CTRACK_PENDING) {
-            write_pipe(extra);
+            ct_pipe_write(extra->pipe);
         }
     }
     ct_mutex_unlock(&promise->board->lock);

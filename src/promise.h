@@ -25,7 +25,7 @@ struct ctrack_promise {
     ct_board *board;
     union {
         ct_abort_link abort_link; /* while pending; see abort.h */
-        ct_cause *cause;          /* once settled: of CTRACK_FAILED the reason, else NULL */
+        ct_cause *cause;          /* once settled: why it failed, else NULL */
     };
     ct_gate *gates;          /* lock, until settled: the threads that block, on their own stacks */
     ct_promise_extra *extra; /* lock; NULL until needed */

@@ -116,7 +116,7 @@ ctrack_status ct_rewrite_hydrate(ctrack *tracker, const ctrack_coordinate *entri
     } else {
         ct_board_cancel(tracker->board, &tracker->advances);
     }
-    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    ct_tracker_pass(tracker, &ticket, &ticket);
     return status;
 }
 
@@ -213,7 +213,7 @@ ctrack_status ct_rewrite_forget(ctrack *tracker, const ctrack_key *keys, size_t 
     } else {
         ct_board_cancel(tracker->board, &tracker->advances);
     }
-    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    ct_tracker_pass(tracker, &ticket, &ticket);
     return status;
 }
 
@@ -335,6 +335,6 @@ ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *models, siz
     ctrack_status status = count == 0               ? CTRACK_OK
                            : tracker->store != NULL ? restore_file(tracker, models, count, mode, error)
                                                     : restore_memory(tracker, &models[0], mode, error);
-    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    ct_tracker_pass(tracker, &ticket, &ticket);
     return status;
 }

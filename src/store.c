@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "alloc.h"
 #include "error.h"
@@ -25,6 +27,7 @@ static const char *const texts[CT_STATEMENTS] = {
     /* Two subqueries, since SQLite answers min and max from the ends of the tree only one at a time. */
     [CT_LOG_RANGE] = "SELECT folded_seq, (SELECT min(seq) FROM main.ctrack_advance), "
                      "(SELECT max(seq) FROM main.ctrack_advance) FROM main.ctrack_fold",
+    [CT_NEWEST] = "SELECT max(seq) FROM main.ctrack_advance",
     [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
                        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id",
     [CT_READ_LOG] = "SELECT a.seq, a.coordinate_id, coalesce(a.keyspace_id, c.keyspace_id), "
@@ -119,6 +122,10 @@ ctrack_status ct_store_begin(ct_store *store, ctrack_error *error)
     if (store->broken) {
         return ct_error_set(error, CTRACK_IO,
                             "an earlier commit failed and its outcome on disk is unknown: open the tracker again");
+    }
+    ctrack_status status = ct_store_check_file(store, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
     store->appended_seq = 0;
     return ct_store_run(store, CT_BEGIN_IMMEDIATE, "lock the file for writing", error);
@@ -232,6 +239,19 @@ ctrack_status ct_store_keyspace(ct_store *store, const char *read_model, const c
     status = ct_sql_run(statement, "add a keyspace", error);
     sqlite3_clear_bindings(statement);
     *id = sqlite3_last_insert_rowid(store->db);
+    return status;
+}
+
+ctrack_status ct_store_newest(ct_store *store, int64_t *seq, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_NEWEST, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "look for changes", error) : status;
+    if (row) {
+        *seq = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
     return status;
 }
 
@@ -352,6 +372,17 @@ static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctra
                                   "the file has no current ctrack schema and is open for reading only");
 }
 
+static ctrack_status remember_file(ct_store *store, ctrack_error *error)
+{
+    struct stat found;
+    if (stat(ct_store_path(store), &found) != 0) {
+        return ct_error_set(error, CTRACK_IO, "cannot open the file: %s", strerror(errno));
+    }
+    store->device = found.st_dev;
+    store->inode = found.st_ino;
+    return CTRACK_OK;
+}
+
 static ctrack_status open_database(ct_store *store, const char *path, const ctrack_options *options,
                                    ctrack_error *error)
 {
@@ -366,6 +397,7 @@ static ctrack_status open_database(ct_store *store, const char *path, const ctra
         int code = sqlite3_open_v2(name, &store->db, flags, NULL);
         status =
             code == SQLITE_OK ? set_up(store, options, error) : ct_sql_fail(store->db, code, "open the file", error);
+        status = status == CTRACK_OK ? remember_file(store, error) : status;
         if (status != CTRACK_OK) {
             ct_error_context(error, status, "%s", name);
         }
@@ -389,6 +421,7 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
         return ct_error_no_memory(error);
     }
     made->read_only = options->read_only;
+    made->busy_timeout_ms = options->busy_timeout_ms;
     made->exposed = ct_store_version_exposed(sqlite3_libversion_number());
     ctrack_status status = open_database(made, path, options, error);
     if (status != CTRACK_OK) {
@@ -396,6 +429,36 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
         return status;
     }
     *store = made;
+    return CTRACK_OK;
+}
+
+const char *ct_store_path(const ct_store *store)
+{
+    return sqlite3_db_filename(store->db, "main");
+}
+
+ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctrack_error *error)
+{
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.read_model = store->read_model;
+    options.read_only = true;
+    options.busy_timeout_ms = store->busy_timeout_ms;
+    return ct_store_open(ct_store_path(store), &options, second, error);
+}
+
+ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
+{
+    struct stat found;
+    const char *path = ct_store_path(store);
+    if (stat(path, &found) != 0) {
+        return ct_error_set(error, CTRACK_IO, "%s is gone: %s", path, strerror(errno));
+    }
+    if (found.st_dev != store->device || found.st_ino != store->inode) {
+        return ct_error_set(error, CTRACK_IO, "%s has been replaced by another file: open the tracker again", path);
+    }
+    if (found.st_size == 0) {
+        return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
+    }
     return CTRACK_OK;
 }
 

@@ -18,6 +18,8 @@
  * into space that exists already makes an fsync cheaper.
  */
 #include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/types.h>
 
 #include "ctrack.h"
 
@@ -28,6 +30,7 @@ typedef enum ct_statement {
     CT_COMMIT,
     CT_ROLLBACK,
     CT_LOG_RANGE,
+    CT_NEWEST,
     CT_READ_LATEST,
     CT_READ_LOG,
     CT_READ_KEYSPACE,
@@ -56,19 +59,31 @@ typedef struct ct_store {
     sqlite3_stmt *statements[CT_STATEMENTS]; /* prepared when first needed */
     char *read_model;
     bool read_only;
-    bool exposed;         /* to the WAL-reset bug */
-    bool broken;          /* a commit's outcome is unknown: nothing is written any more */
-    bool loaded;          /* progress has been read once */
-    int64_t data_version; /* SQLite's, when we last read; changes when another connection commits */
-    int64_t seen_seq;     /* the newest row of the log that is published */
-    int64_t folded_seq;   /* as last read */
-    int64_t appended_seq; /* the newest row that our last transaction appended; 0: none */
-    int wal_pages;        /* in the write-ahead log, after our last commit */
+    dev_t device; /* with the next: which file this is, under whatever name */
+    ino_t inode;
+    int64_t busy_timeout_ms;
+    bool exposed;              /* to the WAL-reset bug */
+    bool broken;               /* a commit's outcome is unknown: nothing is written any more */
+    bool loaded;               /* progress has been read once */
+    int64_t data_version;      /* SQLite's, when we last read; changes when another connection commits */
+    _Atomic(int64_t) seen_seq; /* the newest row of the log that is published */
+    int64_t folded_seq;        /* as last read */
+    int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
+    int wal_pages;             /* in the write-ahead log, after our last commit */
 } ct_store;
 
 /** Opens the file, creates or checks its schema. Nothing is loaded yet. `options` is complete. */
 ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error);
 void ct_store_close(ct_store *store);
+
+/** The file's absolute name. */
+const char *ct_store_path(const ct_store *store);
+/** Opens the same file once more, for reading. */
+ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctrack_error *error);
+/** CTRACK_IO when the file has been replaced, removed or truncated since it was opened. Any thread. */
+ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error);
+/** The newest row of the log; 0: none. */
+ctrack_status ct_store_newest(ct_store *store, int64_t *seq, ctrack_error *error);
 
 /** The statement, prepared. It is reset and unbound when its user is done with it. */
 ctrack_status ct_store_statement(ct_store *store, ct_statement which, sqlite3_stmt **statement, ctrack_error *error);

@@ -42,6 +42,12 @@ ctrack_status ct_tracker_leave(ctrack *tracker, ctrack_status status)
     return status;
 }
 
+void ct_tracker_pass(ctrack *tracker, ct_ticket *own, ct_ticket *last)
+{
+    atomic_store(&tracker->committing, false);
+    ct_turn_pass(&tracker->turn, own, last);
+}
+
 /* ---------------------------------------------------------------- opening and closing */
 
 /* The caller's options, with defaults for what it does not know of. */
@@ -75,6 +81,7 @@ static void free_tracker(ctrack *tracker)
     ct_store_close(tracker->store);
     ct_advances_free(&tracker->advances);
     ct_free(tracker->new_keyspaces.items);
+    ct_follower_destroy(&tracker->follower);
     ct_keeper_destroy(&tracker->keeper);
     ct_turn_destroy(&tracker->turn);
     ct_board_unref(tracker->board);
@@ -100,13 +107,19 @@ static ctrack *new_tracker(const ctrack_options *options)
     if (ct_keeper_init(&tracker->keeper) != 0) {
         goto no_keeper;
     }
+    if (ct_follower_init(&tracker->follower) != 0) {
+        goto no_follower;
+    }
+    tracker->follower.always = options->follow;
+    atomic_init(&tracker->committing, false);
     memcpy(tracker->read_model, options->read_model, size);
     atomic_init(&tracker->calls, 1);
-    tracker->busy_timeout_ms = options->busy_timeout_ms;
     tracker->log = options->log;
     tracker->log_argument = options->log_argument;
     return tracker;
 
+no_follower:
+    ct_keeper_destroy(&tracker->keeper);
 no_keeper:
     ct_turn_destroy(&tracker->turn);
 no_turn:
@@ -136,6 +149,9 @@ ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack 
         if (status == CTRACK_OK) {
             status = ct_follow(made, error);
             ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
+        }
+        if (status == CTRACK_OK && options.follow && ct_follower_need(made) != 0) {
+            status = ct_error_set(error, CTRACK_NO_MEMORY, "the follower's thread cannot be started");
         }
     }
     if (status != CTRACK_OK) {
@@ -167,6 +183,7 @@ ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error)
     ct_tracker_leave(tracker, CTRACK_OK);
     ct_gate_wait(&gate, CT_NEVER);
     ct_gate_destroy(&gate);
+    ct_follower_stop(tracker);
     ct_keeper_stop(tracker);
     ct_board_clear(tracker->board);
     free_tracker(tracker);
@@ -260,6 +277,24 @@ ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error)
 
 /* ---------------------------------------------------------------- waiting */
 
+/* A wait on a file needs somebody who looks what other processes commit. */
+static ctrack_status wait_on_file(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
+                                  int64_t timeout_ms, ctrack_abort_signal *signal, ctrack_promise **promise,
+                                  ctrack_error *error)
+{
+    ctrack_promise *made = NULL;
+    ctrack_status status = ct_promise_make(tracker->board, coordinates, count, timeout_ms, signal, &made, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (ctrack_promise_status(made) == CTRACK_PENDING && ct_follower_need(tracker) != 0) {
+        ctrack_promise_release(made);
+        return ct_error_set(error, CTRACK_NO_MEMORY, "the follower's thread cannot be started");
+    }
+    *promise = made;
+    return CTRACK_OK;
+}
+
 ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
                               ctrack_abort_signal *signal, ctrack_promise **promise, ctrack_error *error)
 {
@@ -269,8 +304,10 @@ ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordina
     }
     if ((count > 0 && coordinates == NULL) || promise == NULL) {
         status = ct_error_set(error, CTRACK_INVALID, "%s is NULL", promise == NULL ? "promise" : "coordinates");
-    } else {
+    } else if (tracker->store == NULL) {
         status = ct_promise_make(tracker->board, coordinates, count, timeout_ms, signal, promise, error);
+    } else {
+        status = wait_on_file(tracker, coordinates, count, timeout_ms, signal, promise, error);
     }
     return ct_tracker_leave(tracker, status);
 }
@@ -294,7 +331,7 @@ ctrack_status ctrack_fail(ctrack *tracker, const char *message, ctrack_error *er
     if (status != CTRACK_OK) {
         return status;
     }
-    status = message != NULL ? ct_board_fail(tracker->board, message, error)
+    status = message != NULL ? ct_board_fail(tracker->board, CTRACK_FAILED, message, error)
                              : ct_error_set(error, CTRACK_INVALID, "message is NULL");
     return ct_tracker_leave(tracker, status);
 }
@@ -302,7 +339,11 @@ ctrack_status ctrack_fail(ctrack *tracker, const char *message, ctrack_error *er
 ctrack_status ctrack_resume(ctrack *tracker, ctrack_error *error)
 {
     ctrack_status status = ct_tracker_enter(tracker, error);
-    return status == CTRACK_OK ? ct_tracker_leave(tracker, ct_board_fail(tracker->board, NULL, error)) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    ct_board_resume(tracker->board, CTRACK_FAILED);
+    return ct_tracker_leave(tracker, CTRACK_OK);
 }
 
 /* ---------------------------------------------------------------- counts */

@@ -8,6 +8,7 @@
  */
 #include "board.h"
 #include "commit.h"
+#include "follower.h"
 #include "keeper.h"
 #include "store.h"
 
@@ -20,11 +21,12 @@ typedef struct ct_new_keyspaces {
 struct ctrack {
     ct_board *board;
     char *read_model;
-    int64_t busy_timeout_ms;
-    ct_store *store;                /* the turn; NULL: memory only */
-    ct_turn turn;                   /* its own lock */
-    ct_keeper keeper;               /* its own lock */
-    ct_advances advances;           /* the turn: what is on its way from the store to the board; empty between turns */
+    ct_store *store;        /* the turn; NULL: memory only */
+    ct_turn turn;           /* its own lock */
+    ct_follower follower;   /* see follower.h */
+    atomic_bool committing; /* a commit of our own is visible in the file, or about to be, and not published yet */
+    ct_keeper keeper;       /* its own lock */
+    ct_advances advances;   /* the turn: what is on its way from the store to the board; empty between turns */
     ct_new_keyspaces new_keyspaces; /* the turn */
     atomic_uint calls;              /* under way, plus one until the tracker is closed */
     ct_gate *closer;                /* opened by whoever brings `calls` to zero */
@@ -36,6 +38,9 @@ struct ctrack {
 ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error);
 /** Ends it. Returns `status`, so that a call can end in one line. */
 ctrack_status ct_tracker_leave(ctrack *tracker, ctrack_status status);
+
+/** Passes the turn on after what was committed has been published. */
+void ct_tracker_pass(ctrack *tracker, ct_ticket *own, ct_ticket *last);
 
 /** Tells the host what happened on the tracker's own account. */
 void ct_tracker_log(const ctrack *tracker, const ctrack_error *error);

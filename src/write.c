@@ -13,6 +13,7 @@ ctrack_status ct_write_begin(ctrack *tracker, bool *followed, ctrack_error *erro
     if (status != CTRACK_OK) {
         return status;
     }
+    atomic_store(&tracker->committing, true);
     int64_t version;
     status = ct_store_look(tracker->store, &version, followed, error);
     if (status == CTRACK_OK && *followed) {

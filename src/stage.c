@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * ctrack_stage() and ctrack_satisfied_in(): progress in the caller's own transaction, through the caller's own
+ * connection.
+ *
+ * The connection is not ours: no hook is set on it, no switch is turned, nothing is kept prepared on it. So each call
+ * finds out where our tables are (main or an attached database) and that they can be trusted: the schema is the one
+ * that this library knows, and no trigger, temporary ones included, hangs on the tables that are written. Staging
+ * appends to the log like every update does; the rows name their keys by text, so that nothing is looked up for each.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "clock.h"
+#include "error.h"
+#include "migrations.h"
+#include "sql.h"
+#include "text.h"
+
+#define TABLES "('ctrack_keyspace', 'ctrack_coordinate', 'ctrack_latest', 'ctrack_advance', 'ctrack_fold')"
+
+/* Our tables on somebody's connection. */
+typedef struct host {
+    sqlite3 *db;
+    char *schema;           /* SQLite's name of the database that has them; sqlite3_free() */
+    const char *read_model; /* the caller's */
+} host;
+
+/* Prepares a statement in which %w is the schema's name. */
+static ctrack_status prepare(const host *h, const char *format, sqlite3_stmt **statement, ctrack_error *error)
+{
+    char *sql = sqlite3_mprintf(format, h->schema, h->schema, h->schema, h->schema, h->schema);
+    if (sql == NULL) {
+        return ct_error_no_memory(error);
+    }
+    int code = sqlite3_prepare_v2(h->db, sql, -1, statement, NULL);
+    sqlite3_free(sql);
+    return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(h->db, code, "use the ctrack tables", error);
+}
+
+/* ---------------------------------------------------------------- finding our tables */
+
+/* The name of the first database that has our tables. */
+static ctrack_status find_schema(host *h, ctrack_error *error)
+{
+    sqlite3_stmt *list = NULL;
+    int code = sqlite3_prepare_v2(h->db, "PRAGMA database_list", -1, &list, NULL);
+    if (code != SQLITE_OK) {
+        return ct_sql_fail(h->db, code, "list the databases", error);
+    }
+    ctrack_status status = CTRACK_OK;
+    bool more = true, found = false;
+    while (status == CTRACK_OK && !found) {
+        status = ct_sql_step(list, &more, "list the databases", error);
+        if (status != CTRACK_OK || !more) {
+            break;
+        }
+        sqlite3_free(h->schema);
+        h->schema = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(list, 1));
+        if (h->schema == NULL) {
+            status = ct_error_no_memory(error);
+            break;
+        }
+        if (strcmp(h->schema, "temp") != 0) {
+            found = sqlite3_table_column_metadata(h->db, h->schema, "ctrack_migration", NULL, NULL, NULL, NULL, NULL,
+                                                  NULL) == SQLITE_OK;
+        }
+    }
+    sqlite3_finalize(list);
+    if (status == CTRACK_OK && !found) {
+        status = ct_error_set(error, CTRACK_INVALID,
+                              "the connection has no ctrack tables: open a tracker on its file first");
+    }
+    return status;
+}
+
+static ctrack_status check_schema(const host *h, ctrack_error *error)
+{
+    static const char question[] =
+        "SELECT (SELECT max(version) FROM \"%w\".ctrack_migration), "
+        "(SELECT name FROM (SELECT type, name, tbl_name FROM \"%w\".sqlite_schema UNION ALL "
+        "SELECT type, name, tbl_name FROM temp.sqlite_schema) WHERE type = 'trigger' AND tbl_name IN " TABLES ")";
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    ctrack_status status = prepare(h, question, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the database schema", error) : status;
+    if (status == CTRACK_OK && row) {
+        int64_t version = sqlite3_column_int64(statement, 0);
+        const char *trigger = (const char *)sqlite3_column_text(statement, 1);
+        if (version != ct_migrations_count) {
+            status = ct_error_set(error, CTRACK_SCHEMA, "the file has schema version %lld, this library knows %d%s",
+                                  (long long)version, ct_migrations_count,
+                                  version < ct_migrations_count ? ": open a tracker on it once" : "");
+        } else if (trigger != NULL) {
+            status = ct_error_set(error, CTRACK_CORRUPT, "trigger %s hangs on a ctrack table", trigger);
+        }
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static ctrack_status check_arguments(const host *h, const ctrack_coordinate *coordinates, size_t count,
+                                     ctrack_error *error)
+{
+    if (h->db == NULL || (count > 0 && coordinates == NULL)) {
+        return ct_error_set(error, CTRACK_INVALID, "%s is NULL", h->db == NULL ? "db" : "coordinates");
+    }
+    size_t length = strnlen(h->read_model, CTRACK_TEXT_MAX + 1);
+    if (length > CTRACK_TEXT_MAX || !ct_text_valid(h->read_model, length)) {
+        return ct_error_set(error, CTRACK_INVALID, "read_model is not UTF-8 of at most %d bytes", CTRACK_TEXT_MAX);
+    }
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = ct_text_check_coordinate(&coordinates[i], i, error);
+    }
+    return status;
+}
+
+static ctrack_status open_host(host *h, sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
+                               size_t count, ctrack_error *error)
+{
+    *h = (host){.db = db, .read_model = read_model != NULL ? read_model : "default"};
+    ctrack_status status = check_arguments(h, coordinates, count, error);
+    status = status == CTRACK_OK ? find_schema(h, error) : status;
+    return status == CTRACK_OK ? check_schema(h, error) : status;
+}
+
+/* ---------------------------------------------------------------- keyspaces */
+
+/* The id of a coordinate's keyspace; 0 if there is none. */
+static ctrack_status find_keyspace(const host *h, sqlite3_stmt *find, const ctrack_coordinate *coordinate, int64_t *id,
+                                   ctrack_error *error)
+{
+    bool row = false;
+    sqlite3_bind_text(find, 1, h->read_model, -1, SQLITE_STATIC);
+    sqlite3_bind_text(find, 2, coordinate->scope, -1, SQLITE_STATIC);
+    sqlite3_bind_text(find, 3, coordinate->branch, -1, SQLITE_STATIC);
+    ctrack_status status = ct_sql_step(find, &row, "look up a keyspace", error);
+    *id = row ? sqlite3_column_int64(find, 0) : 0;
+    sqlite3_reset(find);
+    return status;
+}
+
+static ctrack_status add_keyspace(const host *h, const ctrack_coordinate *coordinate, int64_t *id, ctrack_error *error)
+{
+    sqlite3_stmt *add = NULL;
+    ctrack_status status =
+        prepare(h, "INSERT INTO \"%w\".ctrack_keyspace (read_model, scope, branch) VALUES (?1, ?2, ?3)", &add, error);
+    if (status == CTRACK_OK) {
+        sqlite3_bind_text(add, 1, h->read_model, -1, SQLITE_STATIC);
+        sqlite3_bind_text(add, 2, coordinate->scope, -1, SQLITE_STATIC);
+        sqlite3_bind_text(add, 3, coordinate->branch, -1, SQLITE_STATIC);
+        status = ct_sql_run(add, "add a keyspace", error);
+        *id = sqlite3_last_insert_rowid(h->db);
+    }
+    sqlite3_finalize(add);
+    return status;
+}
+
+static bool same_keyspace(const ctrack_coordinate *a, const ctrack_coordinate *b)
+{
+    return strcmp(a->scope, b->scope) == 0 && strcmp(a->branch, b->branch) == 0;
+}
+
+/* ---------------------------------------------------------------- staging */
+
+static ctrack_status append(const host *h, sqlite3_stmt *find, sqlite3_stmt *insert,
+                            const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    int64_t keyspace_id = 0, now = ct_clock_wall();
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        if (i == 0 || !same_keyspace(&coordinates[i - 1], &coordinates[i])) {
+            status = find_keyspace(h, find, &coordinates[i], &keyspace_id, error);
+            if (status == CTRACK_OK && keyspace_id == 0) {
+                status = add_keyspace(h, &coordinates[i], &keyspace_id, error);
+            }
+        }
+        if (status == CTRACK_OK) {
+            sqlite3_bind_int64(insert, 1, keyspace_id);
+            sqlite3_bind_text(insert, 2, coordinates[i].document_id, -1, SQLITE_STATIC);
+            sqlite3_bind_int64(insert, 3, coordinates[i].operation_index);
+            sqlite3_bind_int64(insert, 4, now);
+            status = ct_sql_run(insert, "append to the log", error);
+        }
+    }
+    return status;
+}
+
+static ctrack_status append_all(const host *h, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    sqlite3_stmt *find = NULL, *insert = NULL;
+    ctrack_status status = prepare(
+        h, "SELECT id FROM \"%w\".ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3", &find, error);
+    if (status == CTRACK_OK) {
+        status = prepare(h,
+                         "INSERT INTO \"%w\".ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
+                         "VALUES (?1, ?2, ?3, ?4)",
+                         &insert, error);
+    }
+    status = status == CTRACK_OK ? append(h, find, insert, coordinates, count, error) : status;
+    sqlite3_finalize(find);
+    sqlite3_finalize(insert);
+    return status;
+}
+
+/* All or nothing, whether or not the caller has begun a transaction. */
+static ctrack_status append_in_savepoint(const host *h, const ctrack_coordinate *coordinates, size_t count,
+                                         ctrack_error *error)
+{
+    ctrack_status status = ct_sql_exec(h->db, "SAVEPOINT ctrack_stage", "begin to stage", error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = append_all(h, coordinates, count, error);
+    if (status == CTRACK_OK) {
+        status = ct_sql_exec(h->db, "RELEASE ctrack_stage", "stage", error);
+    }
+    /* Some errors (a full disk, no memory) make SQLite roll the whole transaction back; then there is nothing left. */
+    if (status != CTRACK_OK) {
+        sqlite3_exec(h->db, "ROLLBACK TO ctrack_stage", NULL, NULL, NULL);
+        sqlite3_exec(h->db, "RELEASE ctrack_stage", NULL, NULL, NULL);
+    }
+    return status;
+}
+
+ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
+                           size_t count, ctrack_error *error)
+{
+    host h;
+    ctrack_status status = open_host(&h, db, read_model, coordinates, count, error);
+    if (status == CTRACK_OK && count > 0) {
+        sqlite3_int64 last = sqlite3_last_insert_rowid(db);
+        status = append_in_savepoint(&h, coordinates, count, error);
+        sqlite3_set_last_insert_rowid(db, last); /* the caller may be about to ask for its own */
+    }
+    sqlite3_free(h.schema);
+    return status;
+}
+
+/* ---------------------------------------------------------------- asking */
+
+/* A coordinate that is not known to be reached yet. */
+typedef struct question {
+    const ctrack_coordinate *coordinate;
+    int64_t keyspace_id, coordinate_id; /* 0: the file has none */
+    bool reached;
+} question;
+
+/* Looks the question's key up in what is folded. */
+static ctrack_status ask_latest(sqlite3_stmt *latest, question *q, ctrack_error *error)
+{
+    bool row = false;
+    sqlite3_bind_int64(latest, 1, q->keyspace_id);
+    sqlite3_bind_text(latest, 2, q->coordinate->document_id, -1, SQLITE_STATIC);
+    ctrack_status status = ct_sql_step(latest, &row, "read progress", error);
+    if (row) {
+        q->coordinate_id = sqlite3_column_int64(latest, 0);
+        q->reached = sqlite3_column_type(latest, 1) == SQLITE_INTEGER &&
+                     sqlite3_column_int64(latest, 1) >= q->coordinate->operation_index;
+        sqlite3_reset(latest);
+    }
+    return status;
+}
+
+static bool row_answers(sqlite3_stmt *row, const question *q)
+{
+    if (q->reached || sqlite3_column_int64(row, 3) < q->coordinate->operation_index) {
+        return false;
+    }
+    int64_t coordinate_id = sqlite3_column_int64(row, 0);
+    if (coordinate_id != 0) {
+        return coordinate_id == q->coordinate_id;
+    }
+    const char *document_id = (const char *)sqlite3_column_text(row, 2);
+    return q->keyspace_id != 0 && sqlite3_column_int64(row, 1) == q->keyspace_id && document_id != NULL &&
+           strcmp(document_id, q->coordinate->document_id) == 0;
+}
+
+/* Goes through the rows that are not folded, newest first, until no question is open. */
+static ctrack_status ask_log(const host *h, question *questions, size_t count, size_t *open, ctrack_error *error)
+{
+    sqlite3_stmt *log = NULL;
+    bool more = true;
+    ctrack_status status =
+        prepare(h,
+                "SELECT coordinate_id, keyspace_id, document_id, operation_index FROM \"%w\".ctrack_advance "
+                "WHERE seq > (SELECT folded_seq FROM \"%w\".ctrack_fold) ORDER BY seq DESC",
+                &log, error);
+    while (status == CTRACK_OK && *open > 0) {
+        status = ct_sql_step(log, &more, "read progress", error);
+        if (status != CTRACK_OK || !more) {
+            break;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (row_answers(log, &questions[i])) {
+                questions[i].reached = true;
+                (*open)--;
+            }
+        }
+    }
+    sqlite3_finalize(log);
+    return status;
+}
+
+static ctrack_status ask(const host *h, question *questions, size_t count, size_t *open, ctrack_error *error)
+{
+    sqlite3_stmt *find = NULL, *latest = NULL;
+    ctrack_status status = prepare(
+        h, "SELECT id FROM \"%w\".ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3", &find, error);
+    status = status == CTRACK_OK ? prepare(h,
+                                           "SELECT c.id, l.operation_index FROM \"%w\".ctrack_coordinate AS c "
+                                           "LEFT JOIN \"%w\".ctrack_latest AS l ON l.coordinate_id = c.id "
+                                           "WHERE c.keyspace_id = ?1 AND c.document_id = ?2",
+                                           &latest, error)
+                                 : status;
+    *open = 0;
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        question *q = &questions[i];
+        if (i > 0 && same_keyspace(questions[i - 1].coordinate, q->coordinate)) {
+            q->keyspace_id = questions[i - 1].keyspace_id;
+        } else {
+            status = find_keyspace(h, find, q->coordinate, &q->keyspace_id, error);
+        }
+        status = status == CTRACK_OK && q->keyspace_id != 0 ? ask_latest(latest, q, error) : status;
+        *open += !q->reached;
+    }
+    sqlite3_finalize(find);
+    sqlite3_finalize(latest);
+    return status == CTRACK_OK && *open > 0 ? ask_log(h, questions, count, open, error) : status;
+}
+
+/* All questions about one state of the file: the caller's transaction, or a short one of our own. */
+static ctrack_status ask_at_once(const host *h, question *questions, size_t count, size_t *open, ctrack_error *error)
+{
+    if (!sqlite3_get_autocommit(h->db)) {
+        return ask(h, questions, count, open, error);
+    }
+    ctrack_status status = ct_sql_exec(h->db, "BEGIN", "begin to read", error);
+    if (status == CTRACK_OK) {
+        status = ask(h, questions, count, open, error);
+        sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return status;
+}
+
+static ctrack_status say_missing(const question *questions, size_t count, size_t open, ctrack_error *error)
+{
+    size_t first = 0;
+    while (questions[first].reached) {
+        first++;
+    }
+    char name[CT_KEY_TEXT_SIZE];
+    ctrack_key key = ct_text_key(questions[first].coordinate);
+    return ct_error_set(error, CTRACK_PENDING, "%zu of %zu coordinates missing: %s needs %lld%s", open, count,
+                        ct_error_key(&key, name), (long long)questions[first].coordinate->operation_index,
+                        open > 1 ? ", and more" : "");
+}
+
+ctrack_status ctrack_satisfied_in(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
+                                  size_t count, ctrack_error *error)
+{
+    host h;
+    size_t open = 0;
+    question *questions = NULL;
+    ctrack_status status = open_host(&h, db, read_model, coordinates, count, error);
+    if (status == CTRACK_OK && count > 0) {
+        questions = ct_alloc_array(count, sizeof *questions);
+        status = questions != NULL ? CTRACK_OK : ct_error_no_memory(error);
+    }
+    for (size_t i = 0; status == CTRACK_OK && i < count; i++) {
+        questions[i].coordinate = &coordinates[i];
+    }
+    status = status == CTRACK_OK && count > 0 ? ask_at_once(&h, questions, count, &open, error) : status;
+    if (status == CTRACK_OK && open > 0) {
+        status = say_missing(questions, count, open, error);
+    }
+    ct_free(questions);
+    sqlite3_free(h.schema);
+    return status;
+}
