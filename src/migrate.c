@@ -55,7 +55,10 @@ static ctrack_status version_of(sqlite3 *db, int *version, ctrack_error *error)
                             "the file has schema version %lld, this library (%s) knows %d: use a newer ctrack",
                             (long long)highest, ctrack_version(), ct_migrations_count);
     }
-    if (highest != count || highest < 0) {
+    if (count == 0) {
+        return ct_error_set(error, CTRACK_CORRUPT, "ctrack_migration is empty");
+    }
+    if (highest != count) {
         return ct_error_set(error, CTRACK_CORRUPT, "ctrack_migration has gaps");
     }
     *version = (int)highest;

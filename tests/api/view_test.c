@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* The view ctrack_progress: what people and other programs read in the file, and write to it. */
+#include "support.h"
+
+#include <stdio.h>
+
+#include <sqlite3.h>
+
+/* Fails the test unless the view says the same as ctrack_get_latest() and lists no more keys than ctrack_serialize().
+ */
+static void assert_view_agrees(fixture *f)
+{
+    ctrack_snapshot *snapshot = NULL;
+    assert_status(ctrack_serialize(f->tracker, &snapshot, NULL), CTRACK_OK);
+    sqlite3 *db = db_open(f->path);
+    sqlite3_stmt *rows = NULL;
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT document_id, scope, branch, operation_index FROM ctrack_progress "
+                                        "WHERE read_model = 'default' ORDER BY document_id, scope, branch",
+                                        -1, &rows, NULL),
+                     SQLITE_OK);
+    for (size_t i = 0; i < ctrack_snapshot_count(snapshot); i++) {
+        const ctrack_coordinate *entry = &ctrack_snapshot_entries(snapshot)[i];
+        assert_int_equal(sqlite3_step(rows), SQLITE_ROW);
+        assert_string_equal((const char *)sqlite3_column_text(rows, 0), entry->document_id);
+        assert_string_equal((const char *)sqlite3_column_text(rows, 1), entry->scope);
+        assert_string_equal((const char *)sqlite3_column_text(rows, 2), entry->branch);
+        assert_int_equal(sqlite3_column_int64(rows, 3), entry->operation_index);
+    }
+    assert_int_equal(sqlite3_step(rows), SQLITE_DONE);
+    sqlite3_finalize(rows);
+    db_close(db);
+    ctrack_snapshot_free(snapshot);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static void test_view_is_empty_in_a_new_file(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(db_integer_once(f->path, "SELECT count(*) FROM ctrack_progress"), 0);
+}
+
+static void test_view_says_what_get_latest_says(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate batch[] = {at("doc-1", 0), at("doc-2", INT64_MAX), coordinate("", "a:b", "\xC3\xA9", 7)};
+    assert_status(ctrack_update(f->tracker, batch, 3, NULL), CTRACK_OK);
+    assert_view_agrees(f);
+}
+
+static void test_view_has_one_row_for_a_key_that_was_raised_often(void **state)
+{
+    fixture *f = *state;
+    for (int i = 0; i < 50; i++) {
+        update(f->tracker, "doc-1", i);
+    }
+    assert_int_equal(db_integer_once(f->path, "SELECT count(*) FROM ctrack_progress"), 1);
+    assert_int_equal(db_integer_once(f->path, "SELECT operation_index FROM ctrack_progress"), 49);
+}
+
+static void test_view_follows_forget_and_hydrate(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate batch[] = {at("doc-1", 5), at("doc-2", 5), at("doc-3", 5)};
+    assert_status(ctrack_update(f->tracker, batch, 3, NULL), CTRACK_OK);
+    ctrack_key forgotten = key("doc-1");
+    assert_status(ctrack_forget(f->tracker, &forgotten, 1, NULL), CTRACK_OK);
+    assert_view_agrees(f);
+    assert_status(ctrack_hydrate(f->tracker, batch, 1, NULL), CTRACK_OK);
+    assert_view_agrees(f);
+    update(f->tracker, "doc-2", 1);
+    assert_view_agrees(f);
+}
+
+static void test_view_names_the_read_model(void **state)
+{
+    fixture *f = *state;
+    f->tracker = open_model(f->path, "orders");
+    update(f->tracker, "doc-1", 5);
+    ctrack *other = open_model(f->path, "stock");
+    update(other, "doc-1", 3);
+    close_tracker(&other);
+    assert_int_equal(
+        db_integer_once(f->path, "SELECT operation_index FROM ctrack_progress WHERE read_model = 'orders'"), 5);
+    assert_int_equal(db_integer_once(f->path, "SELECT operation_index FROM ctrack_progress WHERE read_model = 'stock'"),
+                     3);
+}
+
+static void test_updated_at_is_readable_utc_text(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    sqlite3 *db = db_open(f->path);
+    assert_int_equal(db_integer(db, "SELECT updated_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T"
+                                    "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*Z' FROM ctrack_progress"),
+                     1);
+    db_close(db);
+}
+
+static void test_updated_at_is_the_time_of_the_update(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    char *before = db_text(db, "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-0.01 seconds')");
+    update(f->tracker, "doc-1", 5);
+    char *updated = db_text(db, "SELECT updated_at FROM ctrack_progress");
+    char *after = db_text(db, "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+0.01 seconds')");
+    db_close(db);
+    assert_true(strcmp(before, updated) <= 0);
+    assert_true(strcmp(updated, after) <= 0);
+    free(before);
+    free(updated);
+    free(after);
+}
+
+static void test_updated_at_does_not_move_when_nothing_changes(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    sqlite3 *db = db_open(f->path);
+    char *before = db_text(db, "SELECT updated_at FROM ctrack_progress");
+    update(f->tracker, "doc-1", 5);
+    char *after = db_text(db, "SELECT updated_at FROM ctrack_progress");
+    db_close(db);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+enum { KEYS = 500, BATCHES = 400 };
+
+/* 200,000 advances: enough that the log is folded. */
+static void update_very_often(fixture *f)
+{
+    static char names[KEYS][16];
+    static ctrack_coordinate batch[KEYS];
+    for (int i = 0; i < BATCHES; i++) {
+        for (int k = 0; k < KEYS; k++) {
+            snprintf(names[k], sizeof names[k], "doc-%d", k);
+            batch[k] = at(names[k], i + k);
+        }
+        assert_status(ctrack_update(f->tracker, batch, KEYS, NULL), CTRACK_OK);
+    }
+}
+
+static void test_view_is_right_while_a_long_log_is_folded(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    static char names[KEYS][16];
+    static ctrack_coordinate batch[KEYS];
+    for (int i = 0; i < BATCHES; i++) {
+        for (int k = 0; k < KEYS; k++) {
+            snprintf(names[k], sizeof names[k], "doc-%d", k);
+            batch[k] = at(names[k], i);
+        }
+        assert_status(ctrack_update(f->tracker, batch, KEYS, NULL), CTRACK_OK);
+        if (i % 40 == 0) {
+            assert_int_equal(db_integer(db, "SELECT sum(operation_index) FROM ctrack_progress"), i * KEYS);
+        }
+    }
+    db_close(db);
+}
+
+static void test_view_is_right_after_a_long_log(void **state)
+{
+    fixture *f = *state;
+    update_very_often(f);
+    assert_view_agrees(f);
+    reopen(f);
+    assert_view_agrees(f);
+}
+
+/* The log would grow for ever otherwise. */
+static void test_long_log_is_folded_and_trimmed(void **state)
+{
+    fixture *f = *state;
+    update_very_often(f);
+    close_tracker(&f->tracker);
+    assert_true(db_integer_once(f->path, "SELECT count(*) FROM ctrack_advance") < (int64_t)KEYS * BATCHES);
+    assert_true(db_integer_once(f->path, "SELECT count(*) FROM ctrack_latest") > 0);
+}
+
+static void test_view_is_right_when_keys_are_forgotten_after_folding(void **state)
+{
+    fixture *f = *state;
+    update_very_often(f);
+    ctrack_key keys[] = {key("doc-3"), key("doc-7")};
+    assert_status(ctrack_forget(f->tracker, keys, 2, NULL), CTRACK_OK);
+    update(f->tracker, "doc-7", 1);
+    assert_view_agrees(f);
+    reopen(f);
+    assert_int_equal(latest(f->tracker, "doc-3"), NEVER_SEEN);
+    assert_int_equal(latest(f->tracker, "doc-7"), 1);
+    assert_view_agrees(f);
+}
+
+static void test_view_is_right_when_all_is_replaced_after_folding(void **state)
+{
+    fixture *f = *state;
+    update_very_often(f);
+    ctrack_coordinate entries[] = {at("doc-3", 1), at("new", 2)};
+    assert_status(ctrack_hydrate(f->tracker, entries, 2, NULL), CTRACK_OK);
+    update(f->tracker, "doc-4", 0);
+    assert_view_agrees(f);
+    reopen(f);
+    assert_int_equal(entry_count(f->tracker), 3);
+    assert_view_agrees(f);
+}
+
+/* ---------------------------------------------------------------- writing */
+
+static const char insert_doc_1_at_5[] =
+    "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+    "VALUES ('default', 'doc-1', 'document', 'main', 5)";
+
+static void test_insert_into_the_view_is_progress(void **state)
+{
+    fixture *f = *state;
+    db_run_once(f->path, insert_doc_1_at_5);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 5);
+    assert_view_agrees(f);
+}
+
+static void test_insert_into_the_view_wakes_waits(void **state)
+{
+    fixture *f = *state;
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 5);
+    db_run_once(f->path, insert_doc_1_at_5);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_status(ctrack_promise_status(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+}
+
+static void test_insert_below_the_progress_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 7);
+    db_run_once(f->path, insert_doc_1_at_5);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 7);
+    assert_view_agrees(f);
+    reopen(f);
+    assert_int_equal(latest(f->tracker, "doc-1"), 7);
+}
+
+static void test_insert_that_is_rolled_back_is_no_progress(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "BEGIN");
+    db_run(db, insert_doc_1_at_5);
+    db_run(db, "ROLLBACK");
+    db_close(db);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), NEVER_SEEN);
+}
+
+static void test_insert_of_what_no_call_would_take_is_refused(void **state)
+{
+    fixture *f = *state;
+    static const char *const bad[] = {
+        "INSERT INTO ctrack_progress VALUES ('default', 'd', 's', 'b', -1, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', 'd', 's', 'b', NULL, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', 'd', 's', 'b', 1.5, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', 'd', 's', 'b', 'x', NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', NULL, 's', 'b', 1, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', x'41', 's', 'b', 1, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', 'd', 5, 'b', 1, NULL)",
+        "INSERT INTO ctrack_progress VALUES (NULL, 'd', 's', 'b', 1, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', 'd' || char(0), 's', 'b', 1, NULL)",
+        "INSERT INTO ctrack_progress VALUES ('default', printf('%.*c', 65536, 'x'), 's', 'b', 1, NULL)",
+    };
+    sqlite3 *db = db_open(f->path);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (sqlite3_exec(db, bad[i], NULL, NULL, NULL) == SQLITE_OK) {
+            print_error("not refused: %s\n", bad[i]);
+            fail();
+        }
+    }
+    db_close(db);
+    reopen(f);
+    assert_int_equal(entry_count(f->tracker), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_view_is_empty_in_a_new_file),
+        TEST_ON_FILE(test_view_says_what_get_latest_says),
+        TEST_ON_FILE(test_view_has_one_row_for_a_key_that_was_raised_often),
+        TEST_ON_FILE(test_view_follows_forget_and_hydrate),
+        TEST(test_view_names_the_read_model),
+        TEST_ON_FILE(test_updated_at_is_readable_utc_text),
+        TEST_ON_FILE(test_updated_at_is_the_time_of_the_update),
+        TEST_ON_FILE(test_updated_at_does_not_move_when_nothing_changes),
+        TEST_ON_FILE(test_view_is_right_while_a_long_log_is_folded),
+        TEST_ON_FILE(test_view_is_right_after_a_long_log),
+        TEST_ON_FILE(test_long_log_is_folded_and_trimmed),
+        TEST_ON_FILE(test_view_is_right_when_keys_are_forgotten_after_folding),
+        TEST_ON_FILE(test_view_is_right_when_all_is_replaced_after_folding),
+        TEST_ON_FILE(test_insert_into_the_view_is_progress),
+        TEST_ON_FILE(test_insert_into_the_view_wakes_waits),
+        TEST_ON_FILE(test_insert_below_the_progress_changes_nothing),
+        TEST_ON_FILE(test_insert_that_is_rolled_back_is_no_progress),
+        TEST_ON_FILE(test_insert_of_what_no_call_would_take_is_refused),
+    };
+    return SUPPORT_MAIN(argc, argv, "view", tests, NULL);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots: owned text, sorted entries, each key once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "snapshot.h"
+#include "text.h"
+
+static void test_an_empty_snapshot_has_no_entries(void **state)
+{
+    (void)state;
+    ctrack_snapshot *snapshot = ct_snapshot_new();
+    assert_non_null(snapshot);
+    assert_int_equal(ct_snapshot_seal(snapshot), 0);
+    assert_int_equal(ctrack_snapshot_count(snapshot), 0);
+    assert_null(ctrack_snapshot_targets(snapshot));
+    ctrack_snapshot_free(snapshot);
+    ctrack_snapshot_free(NULL);
+}
+
+static void test_entries_are_copied_sorted_and_kept_at_their_highest(void **state)
+{
+    (void)state;
+    ctrack_snapshot *snapshot = ct_snapshot_new();
+    assert_non_null(snapshot);
+    enum { KEYS = 3000 };
+    for (int i = 0; i < 3 * KEYS; i++) {
+        char id[20];
+        snprintf(id, sizeof id, "%d", i * 7 % KEYS);
+        const ctrack_coordinate coordinate = {id, "scope", "", i};
+        assert_int_equal(ct_snapshot_add(snapshot, &coordinate, -1), 0);
+        memset(id, 'x', sizeof id - 1); /* the caller's text may go */
+    }
+    assert_int_equal(ct_snapshot_seal(snapshot), 0);
+    assert_int_equal(ctrack_snapshot_count(snapshot), KEYS);
+    const ctrack_coordinate *entries = ctrack_snapshot_entries(snapshot);
+    for (int i = 0; i < KEYS; i++) {
+        assert_true(i == 0 || ct_text_compare(&entries[i - 1], &entries[i]) < 0);
+        assert_true(entries[i].operation_index >= 2 * KEYS);
+        assert_int_equal(entries[i].operation_index * 7 % KEYS, atoi(entries[i].document_id));
+    }
+    ctrack_snapshot_free(snapshot);
+}
+
+static void test_text_is_shared_only_where_it_is_equal(void **state)
+{
+    (void)state;
+    static const char *const scopes[] = {"document", "doc", "documents", "", "document"};
+    ctrack_snapshot *snapshot = ct_snapshot_new();
+    assert_non_null(snapshot);
+    for (int i = 0; i < 5; i++) {
+        char id[2] = {(char)('a' + i), '\0'};
+        /* Lengths count; what stands behind the text does not. */
+        const char *const text[3] = {id, scopes[i], "mainline"};
+        const size_t length[3] = {1, strlen(scopes[i]), i % 2 == 0 ? 4 : 8};
+        assert_int_equal(ct_snapshot_add_text(snapshot, text, length, i, -1), 0);
+    }
+    assert_int_equal(ct_snapshot_seal(snapshot), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(ctrack_snapshot_entries(snapshot)[i].scope, scopes[i]);
+        assert_string_equal(ctrack_snapshot_entries(snapshot)[i].branch, i % 2 == 0 ? "main" : "mainline");
+    }
+    ctrack_snapshot_free(snapshot);
+}
+
+static void test_the_longest_text_has_its_place(void **state)
+{
+    (void)state;
+    char *text = malloc(CTRACK_TEXT_MAX + 1);
+    assert_non_null(text);
+    memset(text, 'x', CTRACK_TEXT_MAX);
+    text[CTRACK_TEXT_MAX] = '\0';
+    ctrack_snapshot *snapshot = ct_snapshot_new();
+    assert_non_null(snapshot);
+    for (size_t cut = 0; cut < 4; cut++) {
+        const ctrack_coordinate coordinate = {text + cut, text + cut, text + cut, 1};
+        assert_int_equal(ct_snapshot_add(snapshot, &coordinate, -1), 0);
+    }
+    assert_int_equal(ct_snapshot_seal(snapshot), 0);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(ctrack_snapshot_entries(snapshot)[i].branch, text + 3 - i);
+    }
+    ctrack_snapshot_free(snapshot);
+    free(text);
+}
+
+static void test_targets_stay_with_their_entries(void **state)
+{
+    (void)state;
+    ctrack_snapshot *snapshot = ct_snapshot_new();
+    assert_non_null(snapshot);
+    const ctrack_coordinate b = {"b", "", "", -1}, a = {"a", "", "", 4};
+    assert_int_equal(ct_snapshot_add(snapshot, &b, 7), 0);
+    assert_int_equal(ct_snapshot_add(snapshot, &a, 9), 0);
+    assert_int_equal(ct_snapshot_seal(snapshot), 0);
+    const int64_t *targets = ctrack_snapshot_targets(snapshot);
+    assert_non_null(targets);
+    assert_int_equal(targets[0], 9);
+    assert_int_equal(targets[1], 7);
+    ctrack_snapshot_free(snapshot);
+}
+
+static void test_a_snapshot_that_was_not_sealed_can_be_freed(void **state)
+{
+    (void)state;
+    ctrack_snapshot *snapshot = ct_snapshot_new();
+    assert_non_null(snapshot);
+    const ctrack_coordinate coordinate = {"d", "s", "b", 1};
+    assert_int_equal(ct_snapshot_add(snapshot, &coordinate, -1), 0);
+    ctrack_snapshot_free(snapshot);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_empty_snapshot_has_no_entries),
+        cmocka_unit_test(test_entries_are_copied_sorted_and_kept_at_their_highest),
+        cmocka_unit_test(test_text_is_shared_only_where_it_is_equal),
+        cmocka_unit_test(test_the_longest_text_has_its_place),
+        cmocka_unit_test(test_targets_stay_with_their_entries),
+        cmocka_unit_test(test_a_snapshot_that_was_not_sealed_can_be_freed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

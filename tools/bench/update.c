@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Updates in memory, and updates in the presence of waits. */
+#include "benches.h"
+
+#include <stdlib.h>
+
+#include "raw.h"
+#include "subject.h"
+
+#define SMALL_BATCH 10
+
+/* ---------------------------------------------------------------- update-memory */
+
+static raw_table *make_table(const bench *b, const load_key *keys)
+{
+    raw_table *table = raw_table_new(b->seed);
+    for (size_t i = 0; i < b->keys; i++) {
+        raw_table_add(table, &keys[i], LOAD_KEY_LENGTH, 0);
+    }
+    return table;
+}
+
+/* Nanoseconds for each lookup. */
+static double time_lookups(const raw_table *table, const load *l, int64_t *sum)
+{
+    int64_t start = bench_now();
+    for (size_t i = 0; i < l->count; i++) {
+        *sum += raw_table_find(table, l->keys[i], LOAD_KEY_LENGTH);
+    }
+    return bench_seconds_since(start) * 1e9 / (double)l->count;
+}
+
+/* Nanoseconds for each coordinate. */
+static double time_updates(ctrack *tracker, const load *l, size_t batch)
+{
+    int64_t start = bench_now();
+    subject_update_all(tracker, l, batch);
+    return bench_seconds_since(start) * 1e9 / (double)l->count;
+}
+
+void bench_update_memory(bench *b)
+{
+    bench_row *ratio = bench_target(b, "an updated coordinate / a raw lookup", "x", BENCH_AT_MOST, 2);
+    bench_row *update_row = bench_figure(b, "update, for each coordinate", "ns");
+    bench_row *lookup_row = bench_figure(b, "raw lookup, for each key", "ns");
+    load_key *keys = load_keys(b, b->keys);
+    raw_table *table = make_table(b, keys);
+    ctrack *tracker = subject_open(NULL, CTRACK_DURABLE_FULL);
+    load all = load_new(b->keys), picked = load_new(b->keys);
+    load_in_order(&all, keys, 0);
+    subject_update_all(tracker, &all, 1000);
+    int64_t index = 0, sum = 0;
+    for (unsigned round = 0; round < b->rounds; round++) {
+        load_random(b, &picked, keys, b->keys, &index);
+        double lookup = time_lookups(table, &picked, &sum);
+        double update = time_updates(tracker, &picked, SMALL_BATCH);
+        bench_add(ratio, update / lookup);
+        bench_add(update_row, update);
+        bench_add(lookup_row, lookup);
+    }
+    if (sum != 0) {
+        bench_fail("the raw table has changed");
+    }
+    subject_close(tracker);
+    raw_table_free(table);
+    load_free(&all);
+    load_free(&picked);
+    free(keys);
+}
+
+/* ---------------------------------------------------------------- update-with-waits */
+
+/* Three trackers with the same keys: without waits, with waits on other keys, with waits far up on the same keys. */
+enum { NO_WAITS, OTHER_KEYS, SAME_KEYS, TRACKERS };
+
+typedef struct waiting_rows {
+    bench_row *other, *same, *update;
+} waiting_rows;
+
+static void compare_with_waits(bench *b, const waiting_rows *rows, bool on_file, size_t batch, size_t per_round)
+{
+    static const char *const paths[TRACKERS] = {"none.db", "other.db", "same.db"};
+    load_key *keys = load_keys(b, b->keys), *other_keys = load_keys(b, b->keys);
+    load all = load_new(b->keys), others = load_new(b->keys), picked = load_new(per_round);
+    ctrack_promise **waits[TRACKERS] = {NULL};
+    ctrack *trackers[TRACKERS];
+    load_in_order(&all, keys, 0);
+    for (int i = 0; i < TRACKERS; i++) {
+        if (on_file) {
+            subject_make(paths[i], &all);
+        }
+        trackers[i] = subject_open(on_file ? paths[i] : NULL, CTRACK_DURABLE_FULL);
+        if (!on_file) {
+            subject_update_all(trackers[i], &all, 1000);
+        }
+    }
+    load_in_order(&others, other_keys, INT64_MAX);
+    load_set_index(&all, INT64_MAX);
+    waits[OTHER_KEYS] = bench_alloc(b->keys, sizeof *waits[0]);
+    waits[SAME_KEYS] = bench_alloc(b->keys, sizeof *waits[0]);
+    subject_wait_each(trackers[OTHER_KEYS], &others, CTRACK_FOREVER, waits[OTHER_KEYS]);
+    subject_wait_each(trackers[SAME_KEYS], &all, CTRACK_FOREVER, waits[SAME_KEYS]);
+    int64_t index = 0;
+    for (unsigned round = 0; round < b->rounds; round++) {
+        load_random(b, &picked, keys, b->keys, &index);
+        double cost[TRACKERS];
+        for (int i = 0; i < TRACKERS; i++) {
+            cost[i] = time_updates(trackers[i], &picked, batch);
+        }
+        bench_add(rows->other, cost[OTHER_KEYS] / cost[NO_WAITS]);
+        bench_add(rows->same, cost[SAME_KEYS] / cost[NO_WAITS]);
+        bench_add(rows->update, cost[NO_WAITS]);
+    }
+    for (int i = 0; i < TRACKERS; i++) {
+        if (waits[i] != NULL) {
+            subject_release(waits[i], b->keys, CTRACK_PENDING);
+            free(waits[i]);
+        }
+        subject_close(trackers[i]);
+    }
+    load_free(&all);
+    load_free(&others);
+    load_free(&picked);
+    free(keys);
+    free(other_keys);
+}
+
+void bench_update_with_waits(bench *b)
+{
+    waiting_rows memory = {
+        .other = bench_target(b, "memory, batches of 10: waits on other keys / no waits", "x", BENCH_AT_MOST, 1.25),
+        .same = bench_figure(b, "memory, batches of 10: waits on the same keys / no waits", "x"),
+        .update = bench_figure(b, "memory: update without waits, for each coordinate", "ns")};
+    waiting_rows file = {
+        .other = bench_target(b, "file, batches of 1,000: waits on other keys / no waits", "x", BENCH_AT_MOST, 1.25),
+        .same = bench_figure(b, "file, batches of 1,000: waits on the same keys / no waits", "x"),
+        .update = bench_figure(b, "file: update without waits, for each coordinate", "ns")};
+    compare_with_waits(b, &memory, false, SMALL_BATCH, b->keys / 2);
+    compare_with_waits(b, &file, true, 1000, b->keys / 4);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+#include "output.h"
+
+struct filter {
+    const char *document_id, *scope, *branch; /* NULL: any */
+};
+
+static bool matches(const struct filter *filter, const ctrack_coordinate *coordinate)
+{
+    return (filter->document_id == NULL || strcmp(filter->document_id, coordinate->document_id) == 0) &&
+           (filter->scope == NULL || strcmp(filter->scope, coordinate->scope) == 0) &&
+           (filter->branch == NULL || strcmp(filter->branch, coordinate->branch) == 0);
+}
+
+static int list(ctrack *tracker, const char *read_model, const struct filter *filter, enum format format)
+{
+    ctrack_error error;
+    ctrack_snapshot *snapshot = NULL;
+    if (ctrack_serialize(tracker, &snapshot, &error) != CTRACK_OK) {
+        return fail_library(&error);
+    }
+    size_t count = ctrack_snapshot_count(snapshot), kept = 0;
+    const ctrack_coordinate *entries = ctrack_snapshot_entries(snapshot);
+    const ctrack_coordinate **rows = calloc(count + 1, sizeof *rows);
+    int outcome = rows != NULL ? EXIT_DONE : fail(EXIT_IO, "out of memory");
+    for (size_t i = 0; i < count && rows != NULL; i++) {
+        if (matches(filter, &entries[i])) {
+            rows[kept++] = &entries[i];
+        }
+    }
+    if (rows != NULL) {
+        outcome = print_coordinates(format, read_model, rows, kept);
+    }
+    free(rows);
+    ctrack_snapshot_free(snapshot);
+    return outcome;
+}
+
+static int run(const struct command *command, struct arguments *arguments)
+{
+    const char *read_model = "default", *form = NULL;
+    struct filter filter = {NULL, NULL, NULL};
+    const struct option options[] = {
+        OPTION_READ_MODEL(&read_model),       {"document", '\0', &filter.document_id, NULL},
+        {"scope", '\0', &filter.scope, NULL}, {"branch", '\0', &filter.branch, NULL},
+        {"format", '\0', &form, NULL},        OPTIONS_END,
+    };
+    enum format format;
+    int outcome = parse_options(command, arguments, options);
+    outcome = outcome == 0 ? parse_format(command, form, &format) : outcome;
+    if (outcome != 0) {
+        return outcome;
+    }
+    if (arguments->count != 1) {
+        return fail_usage(command, "one file is needed");
+    }
+    ctrack *tracker;
+    outcome = open_tracker(arguments->values[0], read_model, true, &tracker);
+    return outcome == 0 ? close_tracker(tracker, list(tracker, read_model, &filter, format)) : outcome;
+}
+
+const struct command command_list = {
+    .name = "list",
+    .summary = "print the progress of many keys",
+    .usage = "FILE [--document ID] [--scope S] [--branch B] [--format table|ndjson|json|csv] [--read-model NAME]",
+    .help =
+        "Prints how far every key has got, or those with the document id, scope and branch that are given, sorted.\n"
+        "\n"
+        "  --format table    for people (the default); control characters are shown as \\n, \\t, \\x1b\n"
+        "  --format ndjson   one object on each line, as in a dump\n"
+        "  --format json     [[\"documentId:scope:branch\",5],…], which 'ctrack restore' reads\n"
+        "  --format csv      RFC 4180, with a header line\n"
+        "\n"
+        "Example:\n"
+        "  ctrack list progress.db --branch main --format csv > progress.csv\n",
+    .run = run,
+};

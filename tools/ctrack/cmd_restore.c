@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "options.h"
+
+/* A ctrack_read_callback; the argument is a descriptor. */
+static int read_descriptor(void *data, size_t size, size_t *got, void *argument)
+{
+    const int *descriptor = argument;
+    ssize_t count;
+    do {
+        count = read(*descriptor, data, size);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) {
+        return errno;
+    }
+    *got = (size_t)count;
+    return 0;
+}
+
+/* A tracker that only checks needs no file: what does not exist is stood in for by memory. */
+static int open_for_check(const char *path, const char *read_model, ctrack **tracker)
+{
+    struct stat status;
+    bool missing = stat(path, &status) != 0 && errno == ENOENT;
+    return open_tracker(missing ? NULL : path, read_model, !missing, tracker);
+}
+
+static int restore(const char *path, const char *read_model, int descriptor, const char *name, ctrack_restore_mode mode)
+{
+    ctrack *tracker;
+    ctrack_error error;
+    size_t restored = 0;
+    bool check = mode == CTRACK_RESTORE_CHECK;
+    int outcome = check ? open_for_check(path, read_model, &tracker) : open_tracker(path, read_model, false, &tracker);
+    if (outcome != 0) {
+        return outcome;
+    }
+    if (ctrack_restore(tracker, read_descriptor, &descriptor, name, mode, &restored, &error) != CTRACK_OK) {
+        outcome = fail_library(&error);
+        if (error.status == CTRACK_MISUSE) {
+            fputs("(--merge keeps the highest index of each key, --replace forgets what is there.)\n", stderr);
+        }
+    }
+    outcome = close_tracker(tracker, outcome);
+    if (outcome == 0) {
+        fprintf(stderr, "ctrack: %zu %s %s\n", restored, restored == 1 ? "entry" : "entries",
+                check ? "verified, nothing changed" : "restored");
+    }
+    return outcome;
+}
+
+static int run(const struct command *command, struct arguments *arguments)
+{
+    const char *read_model = NULL, *source = NULL;
+    bool merge = false, replace = false, dry_run = false;
+    const struct option options[] = {
+        OPTION_READ_MODEL(&read_model),    {"input", 'i', &source, NULL},     {"merge", '\0', NULL, &merge},
+        {"replace", '\0', NULL, &replace}, {"dry-run", '\0', NULL, &dry_run}, OPTIONS_END,
+    };
+    int outcome = parse_options(command, arguments, options);
+    if (outcome != 0) {
+        return outcome;
+    }
+    if (arguments->count != 1) {
+        return fail_usage(command, "one file is needed");
+    }
+    if (merge && replace) {
+        return fail_usage(command, "--merge and --replace exclude each other");
+    }
+    bool input = source == NULL || strcmp(source, "-") == 0;
+    int descriptor = input ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return fail(EXIT_IO, "%s: %s", source, strerror(errno));
+    }
+    ctrack_restore_mode mode = dry_run   ? CTRACK_RESTORE_CHECK
+                               : merge   ? CTRACK_RESTORE_MERGE
+                               : replace ? CTRACK_RESTORE_REPLACE
+                                         : CTRACK_RESTORE_EMPTY;
+    outcome = restore(arguments->values[0], read_model, descriptor, input ? "stdin" : source, mode);
+    if (!input) {
+        close(descriptor);
+    }
+    return outcome;
+}
+
+const struct command command_restore = {
+    .name = "restore",
+    .summary = "read progress back from a dump",
+    .usage = "FILE [-i IN] [--merge|--replace] [--dry-run] [--read-model NAME]",
+    .help =
+        "Reads a dump, verifies all of it, and applies it in one transaction to the read models that it names; or the\n"
+        "array [[\"documentId:scope:branch\",5],…], to the one named by --read-model. The file is made if it does not\n"
+        "exist. Input that is truncated, altered or out of order is refused as 'file:line: reason', and nothing is\n"
+        "changed.\n"
+        "\n"
+        "  -i, --input IN   reads this file (default: standard input, also as -)\n"
+        "  --merge          where there is progress already, the highest index of each key wins\n"
+        "  --replace        what is there is forgotten\n"
+        "                   (without either, read models that have progress are refused)\n"
+        "  --dry-run        verifies the input, changes nothing\n"
+        "\n"
+        "Example:\n"
+        "  ctrack restore fresh.db -i progress.ndjson\n",
+    .run = run,
+};

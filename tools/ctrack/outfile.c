@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#define _XOPEN_SOURCE 700 /* realpath() */
+#include "outfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a signal that ends the program removes; "": nothing. Set before the signals are let in. */
+static char left_over[OUTFILE_PATH + 16];
+static const int ending_signals[] = {SIGHUP, SIGINT, SIGTERM};
+enum { ENDING_SIGNALS = sizeof ending_signals / sizeof ending_signals[0] };
+
+static void remove_and_end(int number)
+{
+    unlink(left_over);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void on_signals(void (*action)(int))
+{
+    for (int i = 0; i < ENDING_SIGNALS; i++) {
+        struct sigaction before;
+        /* What is ignored (nohup) stays ignored. */
+        if (sigaction(ending_signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+            signal(ending_signals[i], action);
+        }
+    }
+}
+
+/* Whether `path` is the tracker file, or one of those that SQLite keeps beside it. */
+static bool is_part_of(const char *path, const char *source)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    struct stat target;
+    if (stat(path, &target) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char name[OUTFILE_PATH];
+        struct stat part;
+        int length = snprintf(name, sizeof name, "%s%s", source, suffixes[i]);
+        if (length > 0 && (size_t)length < sizeof name && stat(name, &part) == 0 && part.st_dev == target.st_dev &&
+            part.st_ino == target.st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int open_in_place(struct outfile *file)
+{
+    file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    return file->descriptor >= 0 ? 0 : fail(EXIT_IO, "%s: %s", file->path, strerror(errno));
+}
+
+static int open_temporary(struct outfile *file)
+{
+    snprintf(file->temporary, sizeof file->temporary, "%s.XXXXXX", file->path);
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    file->descriptor = mkstemp(file->temporary);
+    int problem = errno;
+    if (file->descriptor >= 0) {
+        strcpy(left_over, file->temporary);
+        on_signals(remove_and_end);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (file->descriptor < 0) {
+        return fail(EXIT_IO, "%s: cannot make a file beside it: %s", file->path, strerror(problem));
+    }
+    return 0;
+}
+
+int outfile_open(struct outfile *file, const struct command *command, const char *path, const char *source)
+{
+    *file = (struct outfile){.descriptor = STDOUT_FILENO};
+    if (path == NULL || strcmp(path, "-") == 0) {
+        return 0;
+    }
+    if (path[0] == '\0') {
+        return fail_usage(command, "the name of the file to write is empty");
+    }
+    /* A symbolic link keeps pointing where it points; the file there is the one to replace. */
+    char *resolved = realpath(path, NULL);
+    const char *target = resolved != NULL ? resolved : path;
+    bool fits = strlen(target) < sizeof file->path;
+    if (fits) {
+        strcpy(file->path, target);
+    }
+    free(resolved);
+    if (!fits) {
+        return fail_usage(command, "the name of the file to write is too long");
+    }
+    if (is_part_of(file->path, source)) {
+        return fail_usage(command, "%s is the tracker's own file", path);
+    }
+    struct stat status;
+    bool exists = stat(file->path, &status) == 0;
+    return exists && !S_ISREG(status.st_mode) ? open_in_place(file) : open_temporary(file);
+}
+
+int outfile_write(const void *data, size_t size, void *argument)
+{
+    struct outfile *file = argument;
+    for (const char *at = data; size > 0;) {
+        ssize_t written = write(file->descriptor, at, size);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written < 0) {
+            file->problem = errno;
+            return errno;
+        }
+        at += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+/* Makes the new name in the directory survive a power cut. */
+static int sync_directory(const char *path)
+{
+    char directory[OUTFILE_PATH];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    memcpy(directory, slash == NULL ? "." : path, slash == NULL ? 1 : length);
+    directory[slash == NULL ? 1 : length] = '\0';
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1;
+    }
+    int result = fsync(descriptor);
+    int problem = errno;
+    close(descriptor);
+    errno = problem;
+    return result == 0 || problem == EINVAL ? 0 : -1; /* some file systems cannot sync a directory, and need not */
+}
+
+int outfile_close(struct outfile *file, int outcome)
+{
+    if (file->descriptor == STDOUT_FILENO) {
+        return outcome; /* it is closed, and judged, by finish_output() */
+    }
+    bool renamed = file->temporary[0] != '\0';
+    if (outcome == 0 && renamed && fsync(file->descriptor) != 0) {
+        outcome = fail(EXIT_IO, "%s: %s", file->path, strerror(errno));
+    }
+    if (close(file->descriptor) != 0 && outcome == 0) {
+        outcome = fail(EXIT_IO, "%s: %s", file->path, strerror(errno));
+    }
+    if (!renamed) {
+        return outcome;
+    }
+    if (outcome == 0 && rename(file->temporary, file->path) != 0) {
+        outcome = fail(EXIT_IO, "%s: %s", file->path, strerror(errno));
+    }
+    if (outcome != 0) {
+        unlink(file->temporary);
+    } else if (sync_directory(file->path) != 0) {
+        outcome = fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
+    }
+    on_signals(SIG_DFL);
+    return outcome;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef OUTFILE_H
+#define OUTFILE_H
+
+/**
+ * A file that is there whole or not at all: written under a temporary name in its directory with mode 0600, forced to
+ * disk, then renamed. What is no regular file (a pipe, a device) is written as it is. One at a time.
+ */
+#include <sys/types.h>
+
+#include "command.h"
+
+#define OUTFILE_PATH 4096
+
+struct outfile {
+    int descriptor;
+    int problem; /**< the errno of the write that failed; 0: none */
+    char path[OUTFILE_PATH];
+    char temporary[OUTFILE_PATH + 16]; /**< "": not renamed at the end */
+};
+
+/** Begins to write `path`; NULL or "-" is standard output. `source` is a tracker file, which must not be written over.
+ * Says what is wrong, or returns 0. */
+int outfile_open(struct outfile *file, const struct command *command, const char *path, const char *source);
+/** A ctrack_write_callback; the argument is the outfile. */
+int outfile_write(const void *data, size_t size, void *argument);
+/** Puts the file in its place if `outcome` is 0, else removes it. Says what is wrong; returns the exit status. */
+int outfile_close(struct outfile *file, int outcome);
+
+#endif
