@@ -724,7 +724,10 @@ static ctrack_status skip_space(ct_dump_reader *reader)
 /* The next byte that is not white space; NUL at the end of the input, and after a fault. */
 static char peek(ct_dump_reader *reader)
 {
-    return skip_space(reader) == CTRACK_OK && available(reader) > 0 ? reader->window[reader->begin] : '\0';
+    if (skip_space(reader) != CTRACK_OK || available(reader) == 0) {
+        return '\0';
+    }
+    return reader->window[reader->begin];
 }
 
 static ctrack_status refuse_expected(ct_dump_reader *reader, const char *expected)

@@ -10,7 +10,7 @@
 
 /* Rows in one turn. A piece takes a few milliseconds, which is what an update may have to wait for it. */
 #define READ_PIECE 8192
-#define MERGE_PIECE 2048
+#define MERGE_PIECE 4096
 #define TRIM_PIECE 16384
 /* Folded rows that stay in the log for trackers that are behind. */
 #define KEPT_ROWS 65536

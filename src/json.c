@@ -80,7 +80,10 @@ const char *ct_json_explain(const ct_json *json, const char *path, char *text, s
 /* The byte at the cursor; NUL, which is never legal there, at the end. */
 static char peek(const ct_json *json)
 {
-    return json->at < json->end ? *json->at : '\0';
+    if (json->at == json->end) {
+        return '\0';
+    }
+    return *json->at;
 }
 
 static void skip_space(ct_json *json)
@@ -589,7 +592,8 @@ static size_t escape_control(char *out, unsigned point)
         out[1] = names[value - values];
         return 2;
     }
-    memcpy(out + 1, "u00", 3);
+    out[1] = 'u';
+    out[2] = out[3] = '0';
     out[4] = hex[point >> 4];
     out[5] = hex[point & 0xF];
     return 6;
@@ -598,12 +602,13 @@ static size_t escape_control(char *out, unsigned point)
 size_t ct_json_escape(char *out, const char *text, size_t length)
 {
     const char *at = text, *const end = text + length;
-    const char *del = text; /* the next DEL, the one control character that JSON lets stand */
+    const char *del = length > 0 ? memchr(text, 0x7F, length) : NULL; /* the next one */
     char *to = out;
     while (at < end) {
-        if (del != NULL && at >= del) {
+        if (del != NULL && at > del) {
             del = memchr(at, 0x7F, (size_t)(end - at));
         }
+        /* DEL is the one control character that JSON lets stand. */
         size_t run = plain_length(at, del != NULL ? del : end);
         memcpy(to, at, run);
         at += run;

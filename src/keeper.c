@@ -6,7 +6,7 @@
 #include "fold.h"
 #include "tracker.h"
 
-/* Folding begins at this many rows and a quarter of the keys: large enough that a fold changes many rows of each page.
+/* Folding begins at this many rows and half as many as there are keys: large enough that a fold changes many rows of each page.
  */
 #define FOLD_ROWS 65536
 /* 32 MiB: pages that are written again and again go to the database once for many commits. */
@@ -43,7 +43,7 @@ static bool fold_due(const ctrack *tracker)
     ct_mutex_lock(&tracker->board->lock);
     size_t keys = ct_map_count(tracker->board->map);
     ct_mutex_unlock(&tracker->board->lock);
-    return backlog >= FOLD_ROWS + (int64_t)(keys / 4);
+    return backlog >= FOLD_ROWS + (int64_t)(keys / 2);
 }
 
 static bool checkpoint_due(const ctrack *tracker)

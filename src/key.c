@@ -73,29 +73,28 @@ ctrack_status ctrack_key_parse(char *text, ctrack_key *key, ctrack_error *error)
     return ct_key_parse(text, key, NULL, error);
 }
 
+/* Puts a byte at text[*length] if it, and the NUL after it, have room there; counts it in any case. */
+static void put(char *text, size_t size, size_t *length, char byte)
+{
+    if (*length + 1 < size) {
+        text[*length] = byte;
+    }
+    ++*length;
+}
+
 size_t ctrack_key_format(const ctrack_key *key, char *text, size_t size)
 {
     const char *const components[3] = {key->document_id, key->scope, key->branch};
     size_t length = 0;
     for (int i = 0; i < 3; i++) {
-        for (const char *at = components[i];; at++) {
-            bool separator = *at == '\0';
-            if (separator && i == 2) {
-                break;
-            }
+        if (i > 0) {
+            put(text, size, &length, ':');
+        }
+        for (const char *at = components[i]; *at != '\0'; at++) {
             if (*at == ':' || *at == '\\') {
-                if (length + 1 < size) {
-                    text[length] = '\\';
-                }
-                length++;
+                put(text, size, &length, '\\');
             }
-            if (length + 1 < size) {
-                text[length] = separator ? ':' : *at;
-            }
-            length++;
-            if (separator) {
-                break;
-            }
+            put(text, size, &length, *at);
         }
     }
     if (size > 0) {

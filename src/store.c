@@ -15,8 +15,8 @@
 
 /* How long a checkpoint may hold the writer lock for the sake of readers that are in the way. */
 #define CHECKPOINT_PATIENCE_MS 1000
-/* The page cache: the upper pages of the tables of a few million keys. */
-#define CACHE_KIB 16384
+/* The page cache, at the most: all of ctrack_latest for three million keys, so that a fold does not read it anew. */
+#define CACHE_KIB 65536
 
 static const char *const texts[CT_STATEMENTS] = {
     [CT_DATA_VERSION] = "PRAGMA main.data_version",

@@ -76,41 +76,49 @@ void ct_condition_broadcast(ct_condition *condition)
 
 int ct_gate_init(ct_gate *gate)
 {
-    gate->open = false;
     gate->next = NULL;
-    if (ct_mutex_init(&gate->mutex) != 0) {
-        return -1;
-    }
-    if (ct_condition_init(&gate->condition) != 0) {
-        ct_mutex_destroy(&gate->mutex);
-        return -1;
-    }
-    return 0;
+    return sem_init(&gate->semaphore, 0, 0);
 }
 
 void ct_gate_destroy(ct_gate *gate)
 {
-    ct_condition_destroy(&gate->condition);
-    ct_mutex_destroy(&gate->mutex);
+    must(sem_destroy(&gate->semaphore));
 }
 
 void ct_gate_open(ct_gate *gate)
 {
-    ct_mutex_lock(&gate->mutex);
-    gate->open = true;
-    ct_condition_signal(&gate->condition); /* under the mutex: see the header */
-    ct_mutex_unlock(&gate->mutex);
+    must(sem_post(&gate->semaphore));
+}
+
+/*
+ * POSIX semaphores time out on the wall clock, which may be set while we wait. So no single wait is longer than this,
+ * and the monotonic clock has the last word.
+ */
+#define SLICE_NANOSECONDS INT64_C(1000000000)
+
+static int wait_a_slice(ct_gate *gate, int64_t nanoseconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t sum = until.tv_nsec + (nanoseconds < SLICE_NANOSECONDS ? nanoseconds : SLICE_NANOSECONDS);
+    until.tv_sec += (time_t)(sum / 1000000000);
+    until.tv_nsec = (long)(sum % 1000000000);
+    return sem_timedwait(&gate->semaphore, &until);
 }
 
 bool ct_gate_wait(ct_gate *gate, int64_t deadline)
 {
-    ct_mutex_lock(&gate->mutex);
-    while (!gate->open && (deadline == CT_NEVER || ct_clock_monotonic() < deadline)) {
-        ct_condition_wait(&gate->condition, &gate->mutex, deadline);
+    for (;;) {
+        int64_t left = deadline == CT_NEVER ? CT_NEVER : deadline - ct_clock_monotonic();
+        if (left <= 0) {
+            return sem_trywait(&gate->semaphore) == 0;
+        }
+        int result = deadline == CT_NEVER ? sem_wait(&gate->semaphore) : wait_a_slice(gate, left);
+        if (result == 0) {
+            return true;
+        }
+        must(errno == EINTR || errno == ETIMEDOUT ? 0 : errno);
     }
-    bool open = gate->open;
-    ct_mutex_unlock(&gate->mutex);
-    return open;
 }
 
 int ct_thread_start(ct_thread *thread, void *(*run)(void *), void *argument)

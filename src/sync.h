@@ -6,6 +6,7 @@
  * Threads, behind one seam. A mutex here never fails to lock: errors would be our own bugs and abort.
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,20 +32,19 @@ void ct_condition_signal(ct_condition *condition);
 void ct_condition_broadcast(ct_condition *condition);
 
 /**
- * A gate: closed until somebody opens it, once. It stands on the stack of the one thread that waits at it. That thread
- * leaves only after it has held the gate's mutex with the gate open, so the opener never touches a gate that is gone.
+ * A gate: closed until somebody opens it, once. It stands on the stack of the one thread that waits at it. It is a
+ * POSIX semaphore, since whoever posts one does not touch it any more once the waiter may go on, and since the waiter
+ * does not meet the poster's mutex when it wakes (measured: a mutex and a condition made waking twice as slow).
  */
 typedef struct ct_gate {
-    ct_mutex mutex;
-    ct_condition condition;
-    bool open;            /* mutex */
+    sem_t semaphore;
     struct ct_gate *next; /* for the list of whoever will open it */
 } ct_gate;
 
 int ct_gate_init(ct_gate *gate);
 void ct_gate_destroy(ct_gate *gate);
 void ct_gate_open(ct_gate *gate);
-/** Whether the gate is open; false once the deadline has passed. */
+/** Waits until the gate is open: true; false once the deadline has passed. After true the gate is used up. */
 bool ct_gate_wait(ct_gate *gate, int64_t deadline);
 
 typedef struct ct_thread {
