@@ -48,46 +48,53 @@ static ctrack_status learn_keyspace(ctrack *tracker, int64_t id, ct_keyspace **k
     return status;
 }
 
-/* Turns a row of ours into a step. */
+/* Turns a row of ours into a step. The board's lock is held. */
 static ctrack_status add_step(reading *r, const ct_keyspace *keyspace, const ct_row *row, ctrack_error *error)
 {
-    ctrack *tracker = r->tracker;
-    ct_board *board = tracker->board;
+    ct_map *map = r->tracker->board->map;
     int64_t index = row->operation_index >= 0 ? row->operation_index : CT_UNSEEN;
-    int result = -1;
+    ct_entry *entry = ct_map_find_or_add_document(map, keyspace, row->document_id, row->document_length);
+    if (entry == NULL) {
+        return ct_error_no_memory(error);
+    }
+    if (row->coordinate_id != 0) {
+        entry->file_id = row->coordinate_id;
+    }
+    if (ct_advances_add(&r->tracker->advances, entry, index) != 0) {
+        ct_map_release(map, entry);
+        return ct_error_no_memory(error);
+    }
+    return CTRACK_OK;
+}
+
+/* Takes a row in, if its keyspace is known; *known tells. */
+static ctrack_status take_row(reading *r, const ct_row *row, bool *known, ctrack_error *error)
+{
+    ct_board *board = r->tracker->board;
+    ct_keyspace *keyspace = NULL;
+    ctrack_status status = CTRACK_OK;
     ct_mutex_lock(&board->lock);
-    ct_entry *entry = ct_map_find_or_add_document(board->map, keyspace, row->document_id, row->document_length);
-    if (entry != NULL) {
-        if (row->coordinate_id != 0) {
-            entry->file_id = row->coordinate_id;
-        }
-        result = ct_advances_add(&tracker->advances, entry, index);
-        if (result != 0) {
-            ct_map_release(board->map, entry);
-        }
+    *known = ct_map_bound(board->map, row->keyspace_id, &keyspace);
+    if (keyspace != NULL && row->document_id == NULL) {
+        r->replaced = true;
+    } else if (keyspace != NULL) {
+        status = add_step(r, keyspace, row, error);
     }
     ct_mutex_unlock(&board->lock);
-    return result == 0 ? CTRACK_OK : ct_error_no_memory(error);
+    return status;
 }
 
 static ctrack_status add_row(reading *r, const ct_row *row, ctrack_error *error)
 {
-    ct_board *board = r->tracker->board;
-    ct_keyspace *keyspace = NULL;
-    ct_mutex_lock(&board->lock);
-    bool known = ct_map_bound(board->map, row->keyspace_id, &keyspace);
-    ct_mutex_unlock(&board->lock);
-    ctrack_status status = known ? CTRACK_OK : learn_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
-    if (status != CTRACK_OK || keyspace == NULL) {
-        return status;
+    bool known;
+    ctrack_status status = take_row(r, row, &known, error);
+    if (!known) {
+        ct_keyspace *keyspace;
+        status = learn_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
+        status = status == CTRACK_OK ? take_row(r, row, &known, error) : status;
     }
-    if (row->document_id == NULL) {
-        r->replaced = true;
-        return CTRACK_OK;
-    }
-    status = add_step(r, keyspace, row, error);
-    if (!r->tracker->store->loaded && r->tracker->advances.count >= LOAD_PIECE) {
-        ct_board_publish(board, &r->tracker->advances);
+    if (status == CTRACK_OK && !r->tracker->store->loaded && r->tracker->advances.count >= LOAD_PIECE) {
+        ct_board_publish(r->tracker->board, &r->tracker->advances);
     }
     return status;
 }

@@ -33,10 +33,23 @@ size_t ct_text_character(const char *text, size_t length)
     return width;
 }
 
+/* Whether eight bytes are all ASCII and none is NUL: no high bit is set, and none appears by subtracting one from each.
+ */
+static bool plain_eight(const char *text)
+{
+    uint64_t eight;
+    memcpy(&eight, text, sizeof eight);
+    return ((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool ct_text_valid(const char *text, size_t length)
 {
     size_t i = 0;
     while (i < length) {
+        if (length - i >= 8 && plain_eight(text + i)) {
+            i += 8;
+            continue;
+        }
         size_t width = ct_text_character(text + i, length - i);
         if (width == 0 || text[i] == '\0') {
             return false;
