@@ -145,6 +145,7 @@ static void *run(void *argument)
     if (status == CTRACK_OK) {
         watch_file(tracker, eye);
     } else {
+        ct_store_check_file(tracker->store, &error); /* knows better why, if the file is gone */
         ct_tracker_log(tracker, &error);
         ct_board_fail(tracker->board, status, error.message, NULL);
     }

@@ -4,6 +4,10 @@
  *
  * The first byte says how much a read gives at most, and whether the closing line is made to fit: no fuzzer guesses a
  * checksum.
+ *
+ *     clang-14 -g -O1 -fsanitize=fuzzer,address,undefined -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc \
+ *         tests/fuzz/dump_fuzz.c src/json.c src/key.c src/token.c src/dumpfmt.c src/error.c src/text.c src/alloc.c \
+ *         src/snapshot.c -o dump_fuzz && ./dump_fuzz -max_total_time=60
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer: whatever a token holds, it is refused with a message, or what it says survives being written and read. */
+/*
+ * libFuzzer: whatever a token holds, it is refused with a message, or what it says survives being written and read.
+ *
+ *     clang-14 -g -O1 -fsanitize=fuzzer,address,undefined -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc \
+ *         tests/fuzz/token_fuzz.c src/json.c src/key.c src/token.c src/dumpfmt.c src/error.c src/text.c src/alloc.c \
+ *         src/snapshot.c -o token_fuzz && ./token_fuzz -max_total_time=60
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -526,7 +526,8 @@ static int read_endless(void *data, size_t size, size_t *got, void *argument)
     size_t *taken = argument, head = strlen(endless_head), tail = strlen(endless_tail);
     char *to = data;
     for (size_t i = 0; i < size; i++, ++*taken) {
-        to[i] = *taken < head ? endless_head[*taken] : endless_tail[(*taken - head) % tail];
+        const char *from = *taken < head ? endless_head + *taken : endless_tail + (*taken - head) % tail;
+        to[i] = *from;
     }
     *got = size;
     return 0;

@@ -312,7 +312,7 @@ static size_t encode(char *out, unsigned point)
 static void test_every_character_survives_a_round_trip(void **state)
 {
     (void)state;
-    char *text = malloc(0x1000 * 5);
+    char *text = malloc((size_t)0x1000 * 5);
     assert_non_null(text);
     for (unsigned block = 0; block < 0x110000; block += 0x1000) {
         size_t length = 0;

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static void assert_parsed(const char *text, const char *document_id, const char 
     char copy[200];
     ctrack_key key;
     ctrack_error error;
-    strcpy(copy, text);
+    snprintf(copy, sizeof copy, "%s", text);
     assert_int_equal(ctrack_key_parse(copy, &key, &error), CTRACK_OK);
     assert_string_equal(key.document_id, document_id);
     assert_string_equal(key.scope, scope);
@@ -74,7 +75,7 @@ static void test_bad_keys_are_refused_and_left_as_they_were(void **state)
         char copy[40];
         ctrack_key key = {"x", "y", "z"};
         ctrack_error error;
-        strcpy(copy, cases[i].text);
+        snprintf(copy, sizeof copy, "%s", cases[i].text);
         assert_int_equal(ctrack_key_parse(copy, &key, &error), CTRACK_FORMAT);
         assert_int_equal(error.status, CTRACK_FORMAT);
         assert_non_null(strstr(error.message, cases[i].reason));
@@ -91,7 +92,7 @@ static void test_components_have_the_length_limit_after_unescaping(void **state)
         char *text = malloc(2 * length + 3);
         assert_non_null(text);
         memset(text, '\\', 2 * length);
-        strcpy(text + 2 * length, "::");
+        memcpy(text + 2 * length, "::", sizeof "::");
         ctrack_key key;
         ctrack_error error;
         ctrack_status status = ctrack_key_parse(text, &key, &error);

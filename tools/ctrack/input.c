@@ -9,13 +9,14 @@
 /* Reads more behind what is there. */
 static int fill(struct lines *lines)
 {
-    if (lines->begin > 0 && (lines->end == lines->capacity || lines->begin >= lines->capacity / 2)) {
+    if (lines->bytes != NULL && lines->begin > 0 &&
+        (lines->end == lines->capacity || lines->begin >= lines->capacity / 2)) {
         memmove(lines->bytes, lines->bytes + lines->begin, lines->end - lines->begin);
         lines->end -= lines->begin;
         lines->begin = 0;
     }
     if (lines->end == lines->capacity) {
-        size_t capacity = lines->capacity > 0 ? lines->capacity * 2 : 64 * 1024;
+        size_t capacity = lines->capacity > 0 ? lines->capacity * 2 : (size_t)64 * 1024;
         char *grown = realloc(lines->bytes, capacity);
         if (grown == NULL) {
             return fail(EXIT_IO, "out of memory");
@@ -43,7 +44,7 @@ int next_line(struct lines *lines, const char **line, size_t *length)
     for (;;) {
         const char *start = lines->bytes != NULL ? lines->bytes + lines->begin : NULL;
         size_t there = lines->end - lines->begin;
-        const char *feed = there > looked ? memchr(start + looked, '\n', there - looked) : NULL;
+        const char *feed = start != NULL && there > looked ? memchr(start + looked, '\n', there - looked) : NULL;
         looked = feed != NULL ? (size_t)(feed - start) : there;
         if (looked > LINE_LIMIT) {
             return fail(EXIT_INPUT, "stdin:%lld: the line is longer than %zu bytes", lines->number, LINE_LIMIT);

@@ -69,7 +69,7 @@ static int open_temporary(struct outfile *file)
     file->descriptor = mkstemp(file->temporary);
     int problem = errno;
     if (file->descriptor >= 0) {
-        strcpy(left_over, file->temporary);
+        memcpy(left_over, file->temporary, sizeof left_over);
         on_signals(remove_and_end);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -93,7 +93,7 @@ int outfile_open(struct outfile *file, const struct command *command, const char
     const char *target = resolved != NULL ? resolved : path;
     bool fits = strlen(target) < sizeof file->path;
     if (fits) {
-        strcpy(file->path, target);
+        memcpy(file->path, target, strlen(target) + 1);
     }
     free(resolved);
     if (!fits) {

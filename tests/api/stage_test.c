@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Progress in the caller's own transaction, and commits of other connections: staged, looked at, followed. */
+#include "support.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void stage(sqlite3 *db, const char *document, int64_t index)
+{
+    ctrack_coordinate c = at(document, index);
+    assert_status(ctrack_stage(db, NULL, &c, 1, NULL), CTRACK_OK);
+}
+
+static ctrack_status satisfied(sqlite3 *db, const char *document, int64_t index)
+{
+    ctrack_coordinate c = at(document, index);
+    return ctrack_satisfied_in(db, NULL, &c, 1, NULL);
+}
+
+/* ---------------------------------------------------------------- staging */
+
+static void test_staged_progress_is_seen_after_commit_and_refresh(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "BEGIN");
+    stage(db, "doc-1", 7);
+    assert_int_equal(latest(f->tracker, "doc-1"), NEVER_SEEN);
+    db_run(db, "COMMIT");
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 7);
+    db_close(db);
+}
+
+static void test_rolled_back_staging_leaves_nothing(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "BEGIN");
+    stage(db, "doc-1", 7);
+    db_run(db, "ROLLBACK");
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), NEVER_SEEN);
+    db_close(db);
+}
+
+static void test_staging_commits_with_the_rows_that_it_belongs_to(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "CREATE TABLE host (id INTEGER PRIMARY KEY)");
+    db_run(db, "BEGIN; INSERT INTO host VALUES (41); SAVEPOINT inner_one; INSERT INTO host VALUES (42)");
+    stage(db, "doc-1", 42);
+    assert_int_equal(sqlite3_last_insert_rowid(db), 42);
+    db_run(db, "ROLLBACK TO inner_one");
+    stage(db, "doc-1", 41);
+    db_run(db, "COMMIT");
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 41);
+    db_close(db);
+}
+
+static void test_staging_works_in_an_attached_database(void **state)
+{
+    fixture *f = *state;
+    char sql[400];
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    snprintf(sql, sizeof sql, "ATTACH '%s' AS progress", f->path);
+    db_run(db, sql);
+    stage(db, "doc-1", 3);
+    assert_status(satisfied(db, "doc-1", 3), CTRACK_OK);
+    sqlite3_close(db);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 3);
+}
+
+static void test_staging_refuses_a_bad_coordinate_and_writes_none(void **state)
+{
+    fixture *f = *state;
+    ctrack_error error;
+    ctrack_coordinate batch[] = {at("doc-1", 1), at("doc-2", -1)};
+    sqlite3 *db = db_open(f->path);
+    assert_status(ctrack_stage(db, NULL, batch, 2, &error), CTRACK_INVALID);
+    assert_contains(error.message, "coordinates[1]");
+    assert_status(satisfied(db, "doc-1", 0), CTRACK_PENDING);
+    db_close(db);
+}
+
+static void test_staging_refuses_a_database_without_our_tables(void **state)
+{
+    (void)state;
+    ctrack_coordinate c = at("doc-1", 1);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_status(ctrack_stage(db, NULL, &c, 1, NULL), CTRACK_INVALID);
+    sqlite3_close(db);
+}
+
+static void test_staging_refuses_a_temporary_trigger_on_our_tables(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate c = at("doc-1", 1);
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "CREATE TEMP TRIGGER swallow BEFORE INSERT ON main.ctrack_advance BEGIN SELECT raise(IGNORE); END");
+    assert_status(ctrack_stage(db, NULL, &c, 1, NULL), CTRACK_CORRUPT);
+    db_close(db);
+}
+
+/* ---------------------------------------------------------------- asking */
+
+static void test_satisfied_in_sees_exactly_its_own_transaction(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "BEGIN");
+    assert_status(satisfied(db, "doc-1", 5), CTRACK_OK);
+    update(f->tracker, "doc-1", 6);
+    assert_status(satisfied(db, "doc-1", 6), CTRACK_PENDING);
+    db_run(db, "COMMIT");
+    assert_status(satisfied(db, "doc-1", 6), CTRACK_OK);
+    db_close(db);
+}
+
+static void test_satisfied_in_knows_what_is_folded(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    update(f->tracker, "doc-2", 1);
+    ctrack_key other = key("doc-2");
+    assert_status(ctrack_forget(f->tracker, &other, 1, NULL), CTRACK_OK); /* folds everything */
+    sqlite3 *db = db_open(f->path);
+    assert_status(satisfied(db, "doc-1", 5), CTRACK_OK);
+    assert_status(satisfied(db, "doc-1", 6), CTRACK_PENDING);
+    assert_status(satisfied(db, "doc-2", 0), CTRACK_PENDING);
+    db_close(db);
+}
+
+/* ---------------------------------------------------------------- following */
+
+static void test_wait_wakes_for_a_commit_of_another_connection(void **state)
+{
+    fixture *f = *state;
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 9);
+    sqlite3 *db = db_open(f->path);
+    stage(db, "doc-1", 9);
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 9);
+    ctrack_promise_release(promise);
+    db_close(db);
+}
+
+static void test_wait_wakes_for_an_insert_into_the_view(void **state)
+{
+    fixture *f = *state;
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 9);
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+               "VALUES ('default', 'doc-1', 'document', 'main', 10)");
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+    db_close(db);
+}
+
+static void test_wait_finds_what_was_committed_before_it_began(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    stage(db, "doc-1", 9);
+    db_close(db);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 9);
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+}
+
+static void test_waits_end_with_the_cause_when_the_file_is_removed(void **state)
+{
+    fixture *f = *state;
+    ctrack_error error;
+    ctrack_coordinate c = at("doc-1", 1);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
+    assert_int_equal(unlink(f->path), 0);
+    assert_status(ctrack_promise_await(promise), CTRACK_IO);
+    assert_status(ctrack_promise_explain(promise, &error), CTRACK_IO);
+    assert_contains(error.message, "is gone");
+    assert_status(ctrack_update(f->tracker, &c, 1, NULL), CTRACK_IO);
+    ctrack_promise_release(promise);
+}
+
+static void test_failure_settles_waits_with_its_message_until_resumed(void **state)
+{
+    fixture *f = *state;
+    ctrack_error error;
+    ctrack_coordinate c = at("doc-1", 1);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
+    assert_status(ctrack_fail(f->tracker, "cannot apply operation 1", NULL), CTRACK_OK);
+    assert_status(ctrack_promise_await(promise), CTRACK_FAILED);
+    assert_status(ctrack_wait(f->tracker, &c, 1, CTRACK_FOREVER, NULL, &error), CTRACK_FAILED);
+    assert_contains(error.message, "cannot apply operation 1");
+    assert_status(ctrack_resume(f->tracker, NULL), CTRACK_OK);
+    assert_status(ctrack_wait(f->tracker, &c, 1, 0, NULL, NULL), CTRACK_TIMED_OUT);
+    ctrack_promise_release(promise);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_staged_progress_is_seen_after_commit_and_refresh),
+        TEST_ON_FILE(test_rolled_back_staging_leaves_nothing),
+        TEST_ON_FILE(test_staging_commits_with_the_rows_that_it_belongs_to),
+        TEST_ON_FILE(test_staging_works_in_an_attached_database),
+        TEST_ON_FILE(test_staging_refuses_a_bad_coordinate_and_writes_none),
+        TEST_ON_FILE(test_staging_refuses_a_database_without_our_tables),
+        TEST_ON_FILE(test_staging_refuses_a_temporary_trigger_on_our_tables),
+        TEST_ON_FILE(test_satisfied_in_sees_exactly_its_own_transaction),
+        TEST_ON_FILE(test_satisfied_in_knows_what_is_folded),
+        TEST_ON_FILE(test_wait_wakes_for_a_commit_of_another_connection),
+        TEST_ON_FILE(test_wait_wakes_for_an_insert_into_the_view),
+        TEST_ON_FILE(test_wait_finds_what_was_committed_before_it_began),
+        TEST_ON_FILE(test_waits_end_with_the_cause_when_the_file_is_removed),
+        TEST_BOTH(test_failure_settles_waits_with_its_message_until_resumed),
+    };
+    return cmocka_run_group_tests_name("stage", tests, NULL, NULL);
+}
