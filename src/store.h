@@ -62,6 +62,8 @@ typedef struct ct_store {
     dev_t device; /* with the next: which file this is, under whatever name */
     ino_t inode;
     int64_t busy_timeout_ms;
+    int64_t patience_ms;       /* how long to try for a lock now; a checkpoint has less patience */
+    int64_t busy_until;        /* while a lock is tried for */
     bool exposed;              /* to the WAL-reset bug */
     bool broken;               /* a commit's outcome is unknown: nothing is written any more */
     bool loaded;               /* progress has been read once */

@@ -26,12 +26,19 @@ void ct_tracker_log(const ctrack *tracker, const ctrack_error *error)
 
 ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error)
 {
-    ctrack_status status = tracker != NULL ? ct_board_check(tracker->board, error)
-                                           : ct_error_set(error, CTRACK_INVALID, "the tracker is NULL");
-    if (status == CTRACK_OK) {
-        atomic_fetch_add_explicit(&tracker->calls, 1, memory_order_relaxed);
+    if (tracker == NULL) {
+        return ct_error_set(error, CTRACK_INVALID, "the tracker is NULL");
     }
-    return status;
+    /* Counted before anything of the tracker's is looked at, and never again once the count has come to zero. */
+    unsigned calls = atomic_load_explicit(&tracker->calls, memory_order_relaxed);
+    do {
+        if (calls == 0) {
+            return ct_error_set(error, CTRACK_CLOSED, "the tracker is closed");
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&tracker->calls, &calls, calls + 1, memory_order_acquire,
+                                                    memory_order_relaxed));
+    ctrack_status status = ct_board_check(tracker->board, error);
+    return status == CTRACK_OK ? CTRACK_OK : ct_tracker_leave(tracker, status);
 }
 
 ctrack_status ct_tracker_leave(ctrack *tracker, ctrack_status status)
