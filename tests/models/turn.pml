@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A model of the turn in src/commit.c: the queue of tickets that stand on their threads' stacks, taking updates along,
+ * and passing the turn on.
+ *
+ * THREADS threads queue ROUNDS tickets each, one after the other; whether one is an update is chosen anew every time.
+ *
+ * What must hold:
+ *   one at a time        nobody has the turn while somebody else has it
+ *   each exactly once    a ticket is carried out once, by its own thread or by the one that took it along
+ *   no use after return  every access to a ticket or its gate asserts that its thread has not left
+ *   nobody is forgotten  the run ends, and the queue is empty then
+ *
+ * check.sh runs it as it is, and once with each of these flags, which plant a bug that must be found:
+ *   OPEN_BEFORE_UNLINK   those that were taken along may go before they are off the queue
+ *   NEXT_AFTER_OPEN      the link to the next ticket is read when the ticket may be gone
+ *   DONE_AFTER_OPEN      a ticket is marked done when its thread may have looked already
+ *   PASS_TO_TAKEN        the turn is passed to the first that was taken along
+ */
+#ifndef THREADS
+#define THREADS 3
+#endif
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+#define NIL 255
+
+/* tickets: each thread has one, on its stack while `there` */
+bool there[THREADS];
+byte next[THREADS] = NIL;
+bool is_update[THREADS], done[THREADS];
+bool gate_open[THREADS], gate_mutex[THREADS];
+byte carried_out[THREADS];
+
+/* the turn; what is done under its lock is one step */
+byte first = NIL, last = NIL;
+
+byte holder = NIL;
+
+#define touch(t) assert(there[t])
+
+/* ct_gate_open(); who waits at the gate may look before the mutex is given back */
+inline open_gate(t)
+{
+    atomic { touch(t); assert(!gate_mutex[t]); gate_mutex[t] = true; gate_open[t] = true }
+    atomic { touch(t); gate_mutex[t] = false }
+}
+
+inline open_taken_along()
+{
+    do
+    :: taken == NIL -> break
+    :: taken != NIL ->
+        atomic {
+            touch(taken);
+            following = next[taken]
+#ifndef DONE_AFTER_OPEN
+            ;
+            done[taken] = true
+#endif
+        }
+        open_gate(taken);
+#ifdef DONE_AFTER_OPEN
+        atomic { touch(taken); done[taken] = true }
+#endif
+#ifdef NEXT_AFTER_OPEN
+        atomic { touch(taken); following = next[taken] }
+#endif
+        atomic { taken = following; following = NIL }
+    od
+}
+
+proctype thread(byte me)
+{
+    byte round, taken = NIL, following = NIL, end = NIL, head = NIL;
+
+    do
+    :: round == ROUNDS -> break
+    :: round < ROUNDS ->
+        atomic { /* ct_turn_take() */
+            there[me] = true;
+            next[me] = NIL;
+            done[me] = false;
+            gate_open[me] = false;
+            carried_out[me] = 0;
+            if
+            :: is_update[me] = true
+            :: is_update[me] = false
+            fi;
+            if
+            :: first == NIL -> first = me; last = me; goto has_turn
+            :: else -> touch(last); next[last] = me; last = me
+            fi
+        }
+        atomic {
+            gate_open[me] && !gate_mutex[me];
+            if
+            :: done[me] -> goto leaves
+            :: else
+            fi
+        }
+has_turn:
+        atomic {
+            assert(holder == NIL && first == me);
+            holder = me
+        }
+        atomic { /* take_along(); how many is up to their size */
+            end = me;
+            do
+            :: is_update[me] && next[end] != NIL && is_update[next[end]] -> end = next[end]; touch(end)
+            :: break
+            od
+        }
+        taken = me;
+        do /* prepare() and the rest of carry_out() */
+        :: atomic {
+                touch(taken);
+                carried_out[taken]++;
+                if
+                :: taken == end -> break
+                :: else -> taken = next[taken]
+                fi
+            }
+        od;
+        taken = NIL;
+#ifdef OPEN_BEFORE_UNLINK
+        taken = (end != me -> next[me] : NIL);
+        open_taken_along();
+#endif
+        atomic { /* ct_turn_pass() */
+            touch(end);
+            head = next[end];
+#ifdef PASS_TO_TAKEN
+            head = next[me];
+#endif
+#ifndef OPEN_BEFORE_UNLINK
+            taken = (end != me -> next[me] : NIL);
+#endif
+            next[end] = NIL;
+            holder = NIL;
+            first = head;
+            last = (head == NIL -> NIL : last)
+        }
+        if
+        :: head != NIL -> open_gate(head)
+        :: else
+        fi;
+        open_taken_along();
+leaves:
+        atomic {
+            assert(carried_out[me] == 1);
+            there[me] = false;
+            end = NIL;
+            head = NIL;
+            round++
+        }
+    od
+}
+
+init
+{
+    byte t;
+    atomic {
+        do
+        :: t < THREADS -> run thread(t); t++
+        :: else -> break
+        od
+    }
+    _nr_pr == 1;
+    assert(first == NIL && last == NIL && holder == NIL)
+}
