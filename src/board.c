@@ -384,15 +384,23 @@ static int publish_one(ct_board *board, const ct_advance *advance, ct_settled *s
 /* Carries out the steps and empties the list. Returns how many raised a progress. The lock is held. */
 static size_t publish(ct_board *board, ct_advances *advances, ct_settled *settled)
 {
-    bool rewound = false;
+    bool forgets = false, rewound = false; /* rewound: since the waits were judged */
     size_t raised = 0;
     for (size_t i = 0; i < advances->count; i++) {
+        if (rewound && advances->items[i].index != CT_UNSEEN) {
+            /* What was taken back must be missing before this step can satisfy a wait. */
+            ct_waitset_rejudge(&board->waits, settled);
+            rewound = false;
+        }
         int change = publish_one(board, &advances->items[i], settled);
         raised += change > 0;
         rewound = rewound || change < 0;
+        forgets = forgets || advances->items[i].index == CT_UNSEEN;
     }
     if (rewound) {
         ct_waitset_rejudge(&board->waits, settled);
+    }
+    if (forgets) {
         ct_advances_unite(advances);
         for (size_t i = 0; i < advances->count; i++) {
             ct_map_release(board->map, advances->items[i].entry);
