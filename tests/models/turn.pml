@@ -29,7 +29,7 @@
 bool there[THREADS];
 byte next[THREADS] = NIL;
 bool is_update[THREADS], done[THREADS];
-bool gate_open[THREADS], gate_mutex[THREADS];
+bool gate_open[THREADS];
 byte carried_out[THREADS];
 
 /* the turn; what is done under its lock is one step */
@@ -39,11 +39,10 @@ byte holder = NIL;
 
 #define touch(t) assert(there[t])
 
-/* ct_gate_open(); who waits at the gate may look before the mutex is given back */
+/* ct_gate_open(), a semaphore */
 inline open_gate(t)
 {
-    atomic { touch(t); assert(!gate_mutex[t]); gate_mutex[t] = true; gate_open[t] = true }
-    atomic { touch(t); gate_mutex[t] = false }
+    atomic { touch(t); assert(!gate_open[t]); gate_open[t] = true }
 }
 
 inline open_taken_along()
@@ -93,7 +92,7 @@ proctype thread(byte me)
             fi
         }
         atomic {
-            gate_open[me] && !gate_mutex[me];
+            gate_open[me];
             if
             :: done[me] -> goto leaves
             :: else

@@ -25,17 +25,25 @@
  *   SETTLE_TWICE         settling does not look under the lock whether somebody else was first
  *   ABORT_WITHOUT_REF    abort takes a promise off the list without a reference to it
  *   ABORT_UNDER_LOCK     abort settles while it holds the signal's lock
- *   LEAVE_WITHOUT_MUTEX  a thread leaves its gate without having held the gate's mutex
+ *   GATE_AFTER_OPEN      waking reads the link to the next gate when the gate may be gone
  *   CALLBACK_WITHOUT_REF the queue of callbacks holds no reference
  */
 #ifndef N
 #define N 2
 #endif
 #ifndef TIMED
-#define TIMED 1 /* the waiters whose waits may have a time limit, a bit for each */
+#define TIMED 0 /* the waiters whose waits have a time limit, a bit for each; their time need not be up before the end */
 #endif
 #ifndef HEARD
-#define HEARD 2 /* those who may have a callback */
+#ifdef CALLBACK_WITHOUT_REF
+#define HEARD 1
+#else
+#define HEARD 0 /* those who have a callback run */
+#endif
+#endif
+
+#ifndef ABORTS
+#define ABORTS 1 /* whether the signal may be given */
 #endif
 
 mtype = { NONE, PENDING, OK, TIMED_OUT, ABORTED, CLOSED };
@@ -51,7 +59,7 @@ bool heard[N];    /* it has a callback */
 bool queued[N];   /* the callback is to run */
 
 /* the gate on the stack of the thread that blocks */
-bool gate_there[N], gate_mutex[N], gate_open[N];
+bool gate_there[N], gate_open[N];
 bool gate_given[N]; /* it stands in promise->gates */
 
 /* the board, and the tracker */
@@ -230,17 +238,15 @@ inline wake_settled()
         unref(k);
 #endif
         if
-        :: atomic { /* ct_gate_open() with the gate's mutex; who waits there may look before it is given back */
+        :: atomic { /* ct_gate_open(), a semaphore */
                 gate_given[k];
                 touch(k);
-                assert(gate_there[k] && !gate_mutex[k]);
-                gate_mutex[k] = true;
+                assert(gate_there[k] && !gate_open[k]);
                 gate_open[k] = true
             }
-            atomic {
-                assert(gate_there[k]);
-                gate_mutex[k] = false
-            }
+#ifdef GATE_AFTER_OPEN
+            assert(gate_there[k])
+#endif
         :: atomic {
                 !gate_given[k];
                 touch(k)
@@ -322,10 +328,7 @@ proctype waiter(byte me)
         refs[me] = 2;
         in_set[me] = true;
         board_refs++;
-        if
-        :: TIMED & bit(me) -> timed[me] = true
-        :: skip
-        fi;
+        timed[me] = (TIMED >> me) & 1;
         lock_signal(); /* ct_abort_attach() */
         if
         :: aborted ->
@@ -349,8 +352,8 @@ proctype waiter(byte me)
         leave();
         began++;
         if
-        :: (HEARD & bit(me)) -> skip
-        :: goto no_callback
+        :: HEARD & bit(me)
+        :: else -> goto no_callback
         fi
     }
     atomic { /* ctrack_promise_then() */
@@ -386,11 +389,7 @@ no_callback:
         :: skip
         fi;
         atomic {
-#ifdef LEAVE_WITHOUT_MUTEX
             gate_open[me];
-#else
-            gate_open[me] && !gate_mutex[me]; /* has had the mutex */
-#endif
             gate_there[me] = false;
             gate_open[me] = false;
             pending = false
@@ -469,7 +468,7 @@ proctype aborter()
     byte taken;
     if
     :: goto given
-    :: skip
+    :: ABORTS
     fi;
     do
     :: atomic {
