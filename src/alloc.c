@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 void *ct_alloc(size_t size)
 {
@@ -36,6 +37,16 @@ int ct_grow(void **array, size_t *capacity, size_t needed, size_t size)
     *array = block;
     *capacity = grown;
     return 0;
+}
+
+char *ct_alloc_text(const char *text, size_t length)
+{
+    char *copy = ct_alloc(length + 1);
+    if (copy != NULL) {
+        memcpy(copy, text, length);
+        copy[length] = '\0';
+    }
+    return copy;
 }
 
 void ct_free(void *block)

@@ -83,17 +83,19 @@ typedef struct group {
     ct_ticket *own, *last;
 } group;
 
+static ct_ticket *next_in(const group *g, const ct_ticket *ticket)
+{
+    return ticket != g->last ? ticket->next : NULL;
+}
+
 /* What the group's coordinates change becomes the tracker's list; a bad one fails its own ticket only. */
 static void prepare(const group *g)
 {
     ctrack *tracker = g->tracker;
-    for (ct_ticket *ticket = g->own;; ticket = ticket->next) {
+    for (ct_ticket *ticket = g->own; ticket != NULL; ticket = next_in(g, ticket)) {
         if (ticket->status == CTRACK_OK) {
             ticket->status = ct_board_prepare(tracker->board, ticket->coordinates, ticket->count, false,
                                               &tracker->advances, ticket->error);
-        }
-        if (ticket == g->last) {
-            break;
         }
     }
     ct_advances_unite(&tracker->advances);
@@ -101,15 +103,12 @@ static void prepare(const group *g)
 
 static void fail(const group *g, ctrack_status status, const ctrack_error *error)
 {
-    for (ct_ticket *ticket = g->own;; ticket = ticket->next) {
+    for (ct_ticket *ticket = g->own; ticket != NULL; ticket = next_in(g, ticket)) {
         if (ticket->status == CTRACK_OK) {
             ticket->status = status;
             if (ticket->error != NULL) {
                 *ticket->error = *error;
             }
-        }
-        if (ticket == g->last) {
-            break;
         }
     }
 }
@@ -181,13 +180,10 @@ static ctrack_status commit(const group *g, ctrack_error *error)
 static void count(const group *g, size_t written)
 {
     size_t updates = 0, given = 0;
-    for (const ct_ticket *ticket = g->own;; ticket = ticket->next) {
+    for (const ct_ticket *ticket = g->own; ticket != NULL; ticket = next_in(g, ticket)) {
         if (ticket->status == CTRACK_OK) {
             updates++;
             given += ticket->count;
-        }
-        if (ticket == g->last) {
-            break;
         }
     }
     ct_board_count(g->tracker->board, updates, given, written, written > 0);

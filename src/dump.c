@@ -37,15 +37,13 @@ static void free_names(names *list)
 static int add_name(names *list, const char *text, size_t length)
 {
     void *items = list->items;
-    char *copy = ct_alloc(length + 1);
+    char *copy = ct_alloc_text(text, length);
     int result = copy != NULL ? ct_grow(&items, &list->capacity, list->count + 1, sizeof(char *)) : -1;
     list->items = items;
     if (result != 0) {
         ct_free(copy);
         return -1;
     }
-    memcpy(copy, text, length);
-    copy[length] = '\0';
     list->items[list->count++] = copy;
     return 0;
 }

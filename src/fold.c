@@ -271,20 +271,6 @@ static ctrack_status read_piece(ct_fold *fold, ct_store *store, int64_t limit, b
     return status;
 }
 
-static ctrack_status folded_seq(ct_store *store, int64_t *folded, int64_t *first, ctrack_error *error)
-{
-    sqlite3_stmt *statement;
-    bool row = false;
-    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
-    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
-    if (row) {
-        *folded = sqlite3_column_int64(statement, 0);
-        *first = sqlite3_column_int64(statement, 1);
-        sqlite3_reset(statement);
-    }
-    return status;
-}
-
 static ctrack_status set_folded(ct_store *store, int64_t seq, ctrack_error *error)
 {
     sqlite3_stmt *statement;
@@ -299,13 +285,13 @@ static ctrack_status set_folded(ct_store *store, int64_t seq, ctrack_error *erro
 ctrack_status ct_fold_all(ctrack *tracker, ctrack_error *error)
 {
     ct_store *store = tracker->store;
-    int64_t first;
+    int64_t first, last;
     bool more = true;
     ct_fold *fold = ct_fold_new();
     if (fold == NULL) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status = folded_seq(store, &fold->from, &first, error);
+    ctrack_status status = ct_store_log_range(store, &fold->from, &first, &last, error);
     fold->upto = fold->from;
     status = status == CTRACK_OK ? read_piece(fold, store, -1, &more, error) : status;
     status = status == CTRACK_OK ? ct_fold_apply(fold, store, error) : status;
@@ -340,10 +326,10 @@ static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const a
 
 static ctrack_status step_read(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
 {
-    int64_t first;
+    int64_t first, last;
     ctrack_status status = CTRACK_OK;
     if (*position == 0) {
-        status = folded_seq(tracker->store, &fold->from, &first, error);
+        status = ct_store_log_range(tracker->store, &fold->from, &first, &last, error);
         fold->upto = fold->from;
     }
     status = status == CTRACK_OK ? read_piece(fold, tracker->store, READ_PIECE, more, error) : status;
@@ -354,12 +340,12 @@ static ctrack_status step_read(ctrack *tracker, ct_fold *fold, size_t *position,
 /* Begins the transaction of a step, and sees that nothing was taken back since the log was read. */
 static ctrack_status begin_step(ctrack *tracker, const ct_fold *fold, ctrack_error *error)
 {
-    int64_t folded = 0, first;
+    int64_t folded = 0, first, last;
     ctrack_status status = ct_store_begin(tracker->store, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    status = folded_seq(tracker->store, &folded, &first, error);
+    status = ct_store_log_range(tracker->store, &folded, &first, &last, error);
     if (status == CTRACK_OK && folded != fold->from) {
         status = ct_error_set(error, CTRACK_ABORTED, "the log was folded by somebody else");
     }
@@ -441,10 +427,10 @@ static ctrack_status step_finish(ctrack *tracker, ct_fold *fold, size_t *positio
 static ctrack_status step_trim(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
 {
     ct_store *store = tracker->store;
-    int64_t folded = 0, first = 0, end = fold->upto - KEPT_ROWS;
+    int64_t folded = 0, first = 0, last, end = fold->upto - KEPT_ROWS;
     sqlite3_stmt *statement;
     (void)position;
-    ctrack_status status = folded_seq(store, &folded, &first, error);
+    ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
     *more = status == CTRACK_OK && first > 0 && first <= end;
     if (!*more) {
         return status;

@@ -124,31 +124,12 @@ static ctrack_status read_rows(reading *r, ct_statement which, int64_t since, ct
     return status;
 }
 
-/* The ends of the log; *first is 0 and *last folded_seq if it is empty. */
-static ctrack_status log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error)
-{
-    sqlite3_stmt *statement;
-    bool row = false;
-    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
-    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
-    if (status == CTRACK_OK && !row) {
-        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: ctrack_fold is empty");
-    }
-    if (row) {
-        *folded = sqlite3_column_int64(statement, 0);
-        *first = sqlite3_column_int64(statement, 1);
-        *last = sqlite3_column_type(statement, 2) == SQLITE_NULL ? *folded : sqlite3_column_int64(statement, 2);
-        sqlite3_reset(statement);
-    }
-    return status;
-}
-
 /* In a transaction: reads what is new into the list. */
 static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctrack_error *error)
 {
     ct_store *store = tracker->store;
     int64_t folded = 0, first = 0;
-    ctrack_status status = log_range(store, &folded, &first, seen, error);
+    ctrack_status status = ct_store_log_range(store, &folded, &first, seen, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -202,4 +183,16 @@ ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error
     int64_t version;
     ctrack_status status = ct_store_look(tracker->store, &version, followed, error);
     return status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
+}
+
+ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
+{
+    ct_ticket ticket = {0};
+    bool followed;
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    return status;
 }

@@ -19,5 +19,7 @@
 ctrack_status ct_follow(ctrack *tracker, ctrack_error *error);
 /** The same, if another connection has committed since the last time. */
 ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error *error);
+/** The same, by somebody who does not hold the turn. */
+ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error);
 
 #endif

@@ -34,19 +34,6 @@ static bool wanted(ctrack *tracker)
     return pending || tracker->follower.always;
 }
 
-static ctrack_status follow(ctrack *tracker, ctrack_error *error)
-{
-    ct_ticket ticket = {0};
-    bool followed;
-    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
-        return ct_error_no_memory(error);
-    }
-    ctrack_status status = ct_store_check_file(tracker->store, error);
-    status = status == CTRACK_OK ? ct_follow_if_changed(tracker, &followed, error) : status;
-    ct_turn_pass(&tracker->turn, &ticket, &ticket);
-    return status;
-}
-
 typedef enum sight {
     NOTHING, /* no commit that was not there before */
     OWN,     /* commits, but all progress in them is published */
@@ -57,7 +44,7 @@ typedef enum sight {
 /* Looks at the file once, and follows if the log has a row that is not published. */
 static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_error *error)
 {
-    int64_t version, newest = 0;
+    int64_t version, folded, first, newest = 0;
     bool changed = false;
     *seen = NOTHING;
     ctrack_status status = ct_store_look(eye, &version, &changed, error);
@@ -67,7 +54,7 @@ static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_er
     *seen = PERHAPS;
     /* In this order: when no commit is on its way, what it has published is known. */
     bool committing = atomic_load(&tracker->committing);
-    status = ct_store_newest(eye, &newest, error);
+    status = ct_store_log_range(eye, &folded, &first, &newest, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -75,7 +62,7 @@ static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_er
         *seen = OWN;
     } else if (!committing) {
         *seen = NEWS;
-        status = follow(tracker, error);
+        status = ct_follow_in_turn(tracker, error);
     }
     eye->data_version = *seen != PERHAPS && status == CTRACK_OK ? version : eye->data_version;
     return status;

@@ -6,7 +6,8 @@
 #include "fold.h"
 #include "tracker.h"
 
-/* Folding begins at this many rows and half as many as there are keys: large enough that a fold changes many rows of each page.
+/* Folding begins at this many rows and half as many as there are keys: large enough that a fold changes many rows of
+ * each page.
  */
 #define FOLD_ROWS 65536
 /* 32 MiB: pages that are written again and again go to the database once for many commits. */

@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 
-#include "alloc.h"
 #include "clock.h"
 #include "error.h"
 #include "promise.h"

@@ -383,11 +383,10 @@ ctrack_status ctrack_promise_label(ctrack_promise *promise, const char *label)
         if (length > CTRACK_TEXT_MAX || !ct_text_valid(label, length)) {
             return CTRACK_INVALID;
         }
-        copy = ct_alloc(length + 1);
+        copy = ct_alloc_text(label, length);
         if (copy == NULL) {
             return CTRACK_NO_MEMORY;
         }
-        memcpy(copy, label, length + 1);
     }
     ct_mutex_lock(&promise->board->lock);
     ct_promise_extra *extra = need_extra(promise);

@@ -32,7 +32,6 @@ static const char *const texts[CT_STATEMENTS] = {
     /* Two subqueries, since SQLite answers min and max from the ends of the tree only one at a time. */
     [CT_LOG_RANGE] = "SELECT folded_seq, (SELECT min(seq) FROM main.ctrack_advance), "
                      "(SELECT max(seq) FROM main.ctrack_advance) FROM main.ctrack_fold",
-    [CT_NEWEST] = "SELECT max(seq) FROM main.ctrack_advance",
     [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
                        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id",
     [CT_READ_LOG] = "SELECT a.seq, a.coordinate_id, coalesce(a.keyspace_id, c.keyspace_id), "
@@ -247,14 +246,19 @@ ctrack_status ct_store_keyspace(ct_store *store, const char *read_model, const c
     return status;
 }
 
-ctrack_status ct_store_newest(ct_store *store, int64_t *seq, ctrack_error *error)
+ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error)
 {
     sqlite3_stmt *statement;
     bool row = false;
-    ctrack_status status = ct_store_statement(store, CT_NEWEST, &statement, error);
-    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "look for changes", error) : status;
+    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
+    if (status == CTRACK_OK && !row) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: ctrack_fold is empty");
+    }
     if (row) {
-        *seq = sqlite3_column_int64(statement, 0);
+        *folded = sqlite3_column_int64(statement, 0);
+        *first = sqlite3_column_int64(statement, 1);
+        *last = sqlite3_column_type(statement, 2) == SQLITE_NULL ? *folded : sqlite3_column_int64(statement, 2);
         sqlite3_reset(statement);
     }
     return status;
@@ -431,17 +435,10 @@ static ctrack_status open_database(ct_store *store, const char *path, const ctra
     return status;
 }
 
-static char *copy(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *made = ct_alloc(size);
-    return made != NULL ? memcpy(made, text, size) : NULL;
-}
-
 ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error)
 {
     ct_store *made = ct_alloc_array(1, sizeof *made);
-    if (made == NULL || (made->read_model = copy(options->read_model)) == NULL) {
+    if (made == NULL || (made->read_model = ct_alloc_text(options->read_model, strlen(options->read_model))) == NULL) {
         ct_free(made);
         return ct_error_no_memory(error);
     }

@@ -30,7 +30,6 @@ typedef enum ct_statement {
     CT_COMMIT,
     CT_ROLLBACK,
     CT_LOG_RANGE,
-    CT_NEWEST,
     CT_READ_LATEST,
     CT_READ_LOG,
     CT_READ_KEYSPACE,
@@ -84,8 +83,8 @@ const char *ct_store_path(const ct_store *store);
 ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctrack_error *error);
 /** CTRACK_IO when the file has been replaced, removed or truncated since it was opened. Any thread. */
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error);
-/** The newest row of the log; 0: none. */
-ctrack_status ct_store_newest(ct_store *store, int64_t *seq, ctrack_error *error);
+/** How far the log is folded, and its first and last row; of an empty log 0 and `folded`. */
+ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error);
 
 /** The statement, prepared. It is reset and unbound when its user is done with it. */
 ctrack_status ct_store_statement(ct_store *store, ct_statement which, sqlite3_stmt **statement, ctrack_error *error);

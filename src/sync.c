@@ -91,8 +91,9 @@ void ct_gate_open(ct_gate *gate)
 }
 
 /*
- * POSIX semaphores time out on the wall clock, which may be set while we wait. So no single wait is longer than this,
- * and the monotonic clock has the last word.
+ * POSIX semaphores time out on the wall clock, which may be set while we wait. So we wait in slices, and the monotonic
+ * clock has the last word: never early. If the wall clock is set back, a slice takes that much longer; the service
+ * thread, which sleeps on the monotonic clock, ends the wait in time unless a callback holds it up.
  */
 #define SLICE_NANOSECONDS INT64_C(1000000000)
 

@@ -102,8 +102,7 @@ static ctrack *new_tracker(const ctrack_options *options)
     if (tracker == NULL) {
         return NULL;
     }
-    size_t size = strlen(options->read_model) + 1;
-    tracker->read_model = ct_alloc(size);
+    tracker->read_model = ct_alloc_text(options->read_model, strlen(options->read_model));
     tracker->board = tracker->read_model != NULL ? ct_board_new() : NULL;
     if (tracker->board == NULL) {
         goto no_board;
@@ -119,7 +118,6 @@ static ctrack *new_tracker(const ctrack_options *options)
     }
     tracker->follower.always = options->follow;
     atomic_init(&tracker->committing, false);
-    memcpy(tracker->read_model, options->read_model, size);
     atomic_init(&tracker->calls, 1);
     tracker->log = options->log;
     tracker->log_argument = options->log_argument;
@@ -260,25 +258,13 @@ ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, size_t coun
     return ct_tracker_leave(tracker, status);
 }
 
-static ctrack_status refresh(ctrack *tracker, ctrack_error *error)
-{
-    ct_ticket ticket = {0};
-    bool followed;
-    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
-        return ct_error_no_memory(error);
-    }
-    ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
-    ct_turn_pass(&tracker->turn, &ticket, &ticket);
-    return status;
-}
-
 ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error)
 {
     ctrack_status status = ct_tracker_enter(tracker, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    status = tracker->store != NULL ? refresh(tracker, error) : CTRACK_OK;
+    status = tracker->store != NULL ? ct_follow_in_turn(tracker, error) : CTRACK_OK;
     return ct_tracker_leave(tracker, status);
 }
 

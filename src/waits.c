@@ -23,13 +23,6 @@ struct ctrack_wait_list {
     size_t count, capacity;
 };
 
-static char *copy(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *made = ct_alloc(size);
-    return made != NULL ? memcpy(made, text, size) : NULL;
-}
-
 /* Copies a pending wait's coordinates and label. The lock is held. 0, or -1: no memory. */
 static int copy_wait(const ct_board *board, ct_wait *wait, int64_t now, listed *to)
 {
@@ -47,7 +40,7 @@ static int copy_wait(const ct_board *board, ct_wait *wait, int64_t now, listed *
         }
     }
     if (extra != NULL && extra->label != NULL) {
-        to->label = copy(extra->label);
+        to->label = ct_alloc_text(extra->label, strlen(extra->label));
         if (to->label == NULL) {
             return -1;
         }

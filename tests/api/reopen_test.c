@@ -70,34 +70,18 @@ static void test_opening_adds_nothing_to_the_file(void **state)
     db_close(db);
 }
 
-enum { KEYS = 500, BATCHES = 400 };
-
-/* 200,000 advances: enough that the log is folded, while updates go on and afterwards. */
-static void update_very_often(ctrack *tracker)
-{
-    static char names[KEYS][16];
-    static ctrack_coordinate batch[KEYS];
-    for (int i = 0; i < BATCHES; i++) {
-        for (int k = 0; k < KEYS; k++) {
-            snprintf(names[k], sizeof names[k], "doc-%d", k);
-            batch[k] = at(names[k], i + k);
-        }
-        assert_status(ctrack_update(tracker, batch, KEYS, NULL), CTRACK_OK);
-    }
-}
-
 static void test_long_log_is_loaded_right(void **state)
 {
     fixture *f = *state;
     update_very_often(f->tracker);
     update(f->tracker, "doc-0", 1000000);
     reopen(f);
-    assert_int_equal(entry_count(f->tracker), KEYS);
+    assert_int_equal(entry_count(f->tracker), OFTEN_KEYS);
     assert_int_equal(latest(f->tracker, "doc-0"), 1000000);
-    for (int k = 1; k < KEYS; k++) {
+    for (int k = 1; k < OFTEN_KEYS; k++) {
         char name[16];
         snprintf(name, sizeof name, "doc-%d", k);
-        assert_int_equal(latest(f->tracker, name), BATCHES - 1 + k);
+        assert_int_equal(latest(f->tracker, name), OFTEN_BATCHES - 1 + k);
     }
 }
 

@@ -128,36 +128,20 @@ static void test_updated_at_does_not_move_when_nothing_changes(void **state)
     free(after);
 }
 
-enum { KEYS = 500, BATCHES = 400 };
-
-/* 200,000 advances: enough that the log is folded. */
-static void update_very_often(fixture *f)
-{
-    static char names[KEYS][16];
-    static ctrack_coordinate batch[KEYS];
-    for (int i = 0; i < BATCHES; i++) {
-        for (int k = 0; k < KEYS; k++) {
-            snprintf(names[k], sizeof names[k], "doc-%d", k);
-            batch[k] = at(names[k], i + k);
-        }
-        assert_status(ctrack_update(f->tracker, batch, KEYS, NULL), CTRACK_OK);
-    }
-}
-
 static void test_view_is_right_while_a_long_log_is_folded(void **state)
 {
     fixture *f = *state;
     sqlite3 *db = db_open(f->path);
-    static char names[KEYS][16];
-    static ctrack_coordinate batch[KEYS];
-    for (int i = 0; i < BATCHES; i++) {
-        for (int k = 0; k < KEYS; k++) {
+    static char names[OFTEN_KEYS][16];
+    static ctrack_coordinate batch[OFTEN_KEYS];
+    for (int i = 0; i < OFTEN_BATCHES; i++) {
+        for (int k = 0; k < OFTEN_KEYS; k++) {
             snprintf(names[k], sizeof names[k], "doc-%d", k);
             batch[k] = at(names[k], i);
         }
-        assert_status(ctrack_update(f->tracker, batch, KEYS, NULL), CTRACK_OK);
+        assert_status(ctrack_update(f->tracker, batch, OFTEN_KEYS, NULL), CTRACK_OK);
         if (i % 40 == 0) {
-            assert_int_equal(db_integer(db, "SELECT sum(operation_index) FROM ctrack_progress"), i * KEYS);
+            assert_int_equal(db_integer(db, "SELECT sum(operation_index) FROM ctrack_progress"), i * OFTEN_KEYS);
         }
     }
     db_close(db);
@@ -166,7 +150,7 @@ static void test_view_is_right_while_a_long_log_is_folded(void **state)
 static void test_view_is_right_after_a_long_log(void **state)
 {
     fixture *f = *state;
-    update_very_often(f);
+    update_very_often(f->tracker);
     assert_view_agrees(f);
     reopen(f);
     assert_view_agrees(f);
@@ -176,16 +160,16 @@ static void test_view_is_right_after_a_long_log(void **state)
 static void test_long_log_is_folded_and_trimmed(void **state)
 {
     fixture *f = *state;
-    update_very_often(f);
+    update_very_often(f->tracker);
     close_tracker(&f->tracker);
-    assert_true(db_integer_once(f->path, "SELECT count(*) FROM ctrack_advance") < (int64_t)KEYS * BATCHES);
+    assert_true(db_integer_once(f->path, "SELECT count(*) FROM ctrack_advance") < (int64_t)OFTEN_KEYS * OFTEN_BATCHES);
     assert_true(db_integer_once(f->path, "SELECT count(*) FROM ctrack_latest") > 0);
 }
 
 static void test_view_is_right_when_keys_are_forgotten_after_folding(void **state)
 {
     fixture *f = *state;
-    update_very_often(f);
+    update_very_often(f->tracker);
     ctrack_key keys[] = {key("doc-3"), key("doc-7")};
     assert_status(ctrack_forget(f->tracker, keys, 2, NULL), CTRACK_OK);
     update(f->tracker, "doc-7", 1);
@@ -199,7 +183,7 @@ static void test_view_is_right_when_keys_are_forgotten_after_folding(void **stat
 static void test_view_is_right_when_all_is_replaced_after_folding(void **state)
 {
     fixture *f = *state;
-    update_very_often(f);
+    update_very_often(f->tracker);
     ctrack_coordinate entries[] = {at("doc-3", 1), at("new", 2)};
     assert_status(ctrack_hydrate(f->tracker, entries, 2, NULL), CTRACK_OK);
     update(f->tracker, "doc-4", 0);

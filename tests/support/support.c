@@ -287,6 +287,19 @@ void reopen(fixture *f)
     f->tracker = open_file(f->path);
 }
 
+void update_very_often(ctrack *tracker)
+{
+    static char names[OFTEN_KEYS][16];
+    static ctrack_coordinate batch[OFTEN_KEYS];
+    for (int i = 0; i < OFTEN_BATCHES; i++) {
+        for (int k = 0; k < OFTEN_KEYS; k++) {
+            snprintf(names[k], sizeof names[k], "doc-%d", k);
+            batch[k] = at(names[k], i + k);
+        }
+        assert_status(ctrack_update(tracker, batch, OFTEN_KEYS, NULL), CTRACK_OK);
+    }
+}
+
 void update(ctrack *tracker, const char *document, int64_t index)
 {
     ctrack_coordinate progress = at(document, index);

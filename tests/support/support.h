@@ -129,6 +129,9 @@ void close_tracker(ctrack **tracker); /**< fails the test unless OK; sets NULL *
 void reopen(fixture *f);              /**< closes the tracker and opens it again on the same path */
 
 void update(ctrack *tracker, const char *document, int64_t index); /**< fails the test unless OK */
+enum { OFTEN_KEYS = 500, OFTEN_BATCHES = 400 };
+/** 200,000 advances of `doc-0`, `doc-1` … in batches of all keys: enough that the log is folded. */
+void update_very_often(ctrack *tracker);
 #define NEVER_SEEN INT64_C(-1)
 int64_t latest(ctrack *tracker, const char *document); /**< NEVER_SEEN for CTRACK_NOT_FOUND */
 int64_t latest_of(ctrack *tracker, ctrack_key key);
