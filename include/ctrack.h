@@ -502,7 +502,12 @@ typedef struct ctrack_stats {
     bool sqlite_exposed; /**< the engine has SQLite's WAL-reset bug; ctrack avoids what triggers it */
 } ctrack_stats;
 
-/** Reads the counts. Errors: CTRACK_INVALID when `size` is not one that a version of the header has had. */
+/**
+ * Reads the counts. Exactly `size` bytes are written: what the caller's struct lacks is left out, what the library does
+ * not know of is 0.
+ *
+ * Errors: CTRACK_INVALID when `size` cannot be a sizeof(ctrack_stats).
+ */
 CTRACK_API ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error);
 
 /** Pending waits, as of one moment. */
