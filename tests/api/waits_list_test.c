@@ -2,6 +2,7 @@
 /* ctrack_waits() and ctrack_promise_label(): who is waiting, for what, since when. */
 #include "support.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 static const ctrack_status settled_statuses[] = {CTRACK_OK, CTRACK_TIMED_OUT, CTRACK_ABORTED, CTRACK_FAILED};
@@ -335,27 +336,20 @@ static void test_a_settled_promise_takes_a_label_too(void **state)
 
 typedef struct bustle {
     ctrack *tracker;
-    pthread_mutex_t lock;
-    bool over, failed;
+    atomic_bool over, failed;
 } bustle;
-
-static bool is_over(bustle *b)
-{
-    pthread_mutex_lock(&b->lock);
-    bool over = b->over;
-    pthread_mutex_unlock(&b->lock);
-    return over;
-}
 
 static void *come_and_go(void *argument)
 {
     bustle *b = argument;
-    for (int64_t i = 0; !is_over(b); i++) {
+    for (int64_t i = 0; !atomic_load(&b->over); i++) {
         ctrack_coordinate wanted[] = {at("doc-1", i), at("doc-2", INT64_MAX)};
         ctrack_promise *promise = NULL;
-        b->failed = b->failed || ctrack_wait_for(b->tracker, wanted, 2, 60000, NULL, &promise, NULL) != CTRACK_OK ||
-                    ctrack_promise_label(promise, "comes and goes") != CTRACK_OK ||
-                    ctrack_update(b->tracker, wanted, 1, NULL) != CTRACK_OK;
+        if (ctrack_wait_for(b->tracker, wanted, 2, 60000, NULL, &promise, NULL) != CTRACK_OK ||
+            ctrack_promise_label(promise, "comes and goes") != CTRACK_OK ||
+            ctrack_update(b->tracker, wanted, 1, NULL) != CTRACK_OK) {
+            atomic_store(&b->failed, true);
+        }
         ctrack_promise_release(promise);
     }
     return NULL;
@@ -368,7 +362,6 @@ static void test_every_list_is_consistent_while_waits_come_and_go(void **state)
     bustle *b = f->extra = calloc(1, sizeof *b);
     assert_non_null(b);
     b->tracker = f->tracker;
-    pthread_mutex_init(&b->lock, NULL);
     pthread_t first = thread_start(come_and_go, b);
     pthread_t second = thread_start(come_and_go, b);
     bool consistent = true;
@@ -385,14 +378,11 @@ static void test_every_list_is_consistent_while_waits_come_and_go(void **state)
         }
         ctrack_wait_list_free(list);
     }
-    pthread_mutex_lock(&b->lock);
-    b->over = true;
-    pthread_mutex_unlock(&b->lock);
+    atomic_store(&b->over, true);
     thread_join(first);
     thread_join(second);
-    pthread_mutex_destroy(&b->lock);
     assert_true(consistent);
-    assert_false(b->failed);
+    assert_false(atomic_load(&b->failed));
 }
 
 /* ---------------------------------------------------------------- misuse */
