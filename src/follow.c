@@ -193,6 +193,9 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
         return ct_error_no_memory(error);
     }
     ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
+    if (status == CTRACK_OK && followed) {
+        ct_keeper_consider(tracker); /* progress that is only staged is to be folded too */
+    }
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return status;
 }
