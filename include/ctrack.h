@@ -155,7 +155,8 @@ typedef struct ctrack_options {
  * Opens a tracker on a file, or in memory only.
  *
  * The file is created with mode 0600 if it does not exist, brought to the current schema, checked, and its progress
- * loaded. It may be a database that holds other tables too. The path is a plain file name: `file:` URIs, `:memory:`
+ * loaded. It may be a database that holds other tables too; it is brought to WAL mode, unless it is opened for reading
+ * only. The path is a plain file name: `file:` URIs, `:memory:`
  * and the empty name are refused, and so is a symbolic link as the last component.
  *
  * @param[in]  path     NULL: memory only, nothing is durable.
@@ -271,11 +272,14 @@ struct sqlite3;
 /**
  * Stages progress through the caller's own connection, within the caller's own transaction: the read model's rows and
  * its progress commit or roll back together, and progress is never ahead of the data nor behind it. The ctrack tables
- * may be in the connection's main database or in an attached one; a tracker must have been opened on that file once.
+ * may be in the connection's main database or in an attached one, which are looked at in this order, the attached ones
+ * in the order of attaching; a tracker must have been opened on that file once. Of a commit that concerns two files in
+ * WAL mode a crash may leave one half (https://www.sqlite.org/lang_attach.html): keep rows and progress in one file.
  *
- * Outside of a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a
- * tracker of this process. Progress may only rise: a staged index at or below the present progress has no effect.
- * How durable the commit is, the connection's `synchronous` decides. sqlite3_last_insert_rowid() is as before the call;
+ * Any journal mode will do, but while a tracker is open the file is in WAL mode; ctrack_open() sees to that. Outside of
+ * a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a tracker of
+ * this process. Progress may only rise: a staged index at or below the present progress has no effect. How durable the
+ * commit is, the connection's `synchronous` decides. sqlite3_last_insert_rowid() is as before the call;
  * sqlite3_changes() and sqlite3_total_changes() are not.
  *
  * @param[in] db          Used by the calling thread, and by no other meanwhile.
