@@ -37,6 +37,9 @@
  * - Text is UTF-8 without NUL, at most CTRACK_TEXT_MAX bytes for each component. Empty text and ':' are legal.
  * - Index 0 and "never seen" are different: ctrack_get_latest() says CTRACK_NOT_FOUND for the latter.
  * - Do not use the file on a network file system: SQLite's write-ahead log needs shared memory.
+ * - Do not remove, replace or truncate the file, nor its -wal and -shm, while anybody has it open. Trackers notice when
+ *   it is gone, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
+ * damages that one (https://www.sqlite.org/howtocorrupt.html).
  * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
  * - Two trackers with the same read model name on one file report for one and the same read model.
  * - The tracker is as durable as `durability` says. If the read model's own tables are less durable, progress may be

@@ -484,6 +484,12 @@ ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
     return CTRACK_OK;
 }
 
+ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error)
+{
+    ctrack_status cause = status != CTRACK_OK ? ct_store_check_file(store, error) : CTRACK_OK;
+    return cause != CTRACK_OK ? cause : status;
+}
+
 void ct_store_close(ct_store *store)
 {
     if (store != NULL) {
