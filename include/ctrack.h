@@ -140,9 +140,11 @@ typedef struct ctrack_options {
     size_t size;                  /**< sizeof(ctrack_options) of the caller */
     const char *read_model;       /**< NULL: "default". Several read models share a file without seeing each other. */
     ctrack_durability durability; /**< default: CTRACK_DURABLE_FULL */
-    bool read_only;               /**< open an existing file for reading and waiting; updates are CTRACK_READ_ONLY */
-    int64_t busy_timeout_ms;      /**< how long to wait for another process's write lock; negative: the default, 5 s */
-    ctrack_log_callback *log;     /**< NULL: silent */
+    /** Open an existing file for reading and waiting; updates are CTRACK_READ_ONLY. Without the right to write in the
+     * file's directory it works while a process that has it keeps the file open; SQLite needs the -shm file. */
+    bool read_only;
+    int64_t busy_timeout_ms;  /**< how long to wait for another process's write lock; negative: the default, 5 s */
+    ctrack_log_callback *log; /**< NULL: silent */
     void *log_argument;
     bool follow; /**< see what other processes commit as it happens, even while no wait is pending */
 } ctrack_options;
