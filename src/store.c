@@ -379,7 +379,15 @@ static int try_again(void *argument, int tries)
 static ctrack_status inspect(ct_store *store, bool *current, ctrack_error *error)
 {
     ctrack_status status = pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
-    return status == CTRACK_OK ? ct_migrate_check(store->db, current, error) : status;
+    status = status == CTRACK_OK ? ct_migrate_check(store->db, current, error) : status;
+    int code = sqlite3_extended_errcode(store->db);
+    if (status == CTRACK_READ_ONLY && (code == SQLITE_READONLY_DIRECTORY || code == SQLITE_READONLY_CANTINIT)) {
+        status = ct_error_set(error, status,
+                              "the write-ahead log has no index and may not be given one: reading needs the right to "
+                              "write in the directory, unless a process that may write has the file open (SQLite %d)",
+                              code);
+    }
+    return status;
 }
 
 static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, bool current,
@@ -504,6 +512,12 @@ ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
         return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
     }
     return CTRACK_OK;
+}
+
+ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error)
+{
+    ctrack_status cause = status != CTRACK_OK ? ct_store_check_file(store, error) : CTRACK_OK;
+    return cause != CTRACK_OK ? cause : status;
 }
 
 void ct_store_close(ct_store *store)

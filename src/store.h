@@ -92,6 +92,8 @@ const char *ct_store_path(const ct_store *store);
 ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctrack_error *error);
 /** CTRACK_IO when the file has been replaced, removed or truncated since it was opened. Any thread. */
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error);
+/** Returns `status`; if it is an error, and ct_store_check_file() knows better why, its answer. Any thread. */
+ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error);
 /** How far the log is folded, and its first and last row; of an empty log 0 and `folded`. */
 ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error);
 
