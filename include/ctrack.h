@@ -509,6 +509,9 @@ typedef struct ctrack_stats {
     uint64_t wal_pages;                           /**< in SQLite's write-ahead log, after the last commit */
     int sqlite_version;                           /**< such as 3040001; 0 in memory */
     bool sqlite_exposed; /**< the engine has SQLite's WAL-reset bug; ctrack avoids what triggers it */
+    uint64_t file_bytes; /**< size of the file, now; 0 in memory, as the next two */
+    uint64_t wal_bytes;  /**< size of its write-ahead log, which is kept for reuse: more than what is in it */
+    int page_bytes;      /**< size of a page of either */
 } ctrack_stats;
 
 /**
@@ -518,6 +521,40 @@ typedef struct ctrack_stats {
  * Errors: CTRACK_INVALID when `size` cannot be a sizeof(ctrack_stats).
  */
 CTRACK_API ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error);
+
+/** The read models of a file, as of one moment. */
+typedef struct ctrack_read_model_list ctrack_read_model_list;
+
+/** One read model. */
+typedef struct ctrack_read_model_info {
+    const char *name;
+    uint64_t keys;      /**< that have progress */
+    int64_t updated_at; /**< when one of them last advanced, in milliseconds since 1970, UTC; -1: not known, or none */
+} ctrack_read_model_info;
+
+/**
+ * Lists the read models of the tracker's file, by name (bytewise), those whose progress was all forgotten included. Of
+ * a tracker in memory: its own. All of the file's progress is read for it, through a connection of its own, so nobody
+ * is held up.
+ *
+ * @param[out] list  The caller frees it with ctrack_read_model_list_free().
+ * Errors: CTRACK_IO, CTRACK_CORRUPT, CTRACK_BUSY, CTRACK_NO_MEMORY.
+ */
+CTRACK_API ctrack_status ctrack_read_models(ctrack *tracker, ctrack_read_model_list **list, ctrack_error *error);
+CTRACK_API size_t ctrack_read_model_list_count(const ctrack_read_model_list *list);
+/** The read model at a position below the count; it lives as long as the list. */
+CTRACK_API const ctrack_read_model_info *ctrack_read_model_list_at(const ctrack_read_model_list *list, size_t position);
+CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list); /**< NULL is fine */
+
+/**
+ * Says how far the schema of a file is, without touching the file: version 0 has nothing of ctrack's, `newest` is what
+ * ctrack_open() brings a file to.
+ *
+ * Errors: CTRACK_INVALID for a bad path; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is damaged,
+ *         not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
+ *         CTRACK_BUSY, CTRACK_NO_MEMORY.
+ */
+CTRACK_API ctrack_status ctrack_schema(const char *path, int *version, int *newest, ctrack_error *error);
 
 /** Pending waits, as of one moment. */
 typedef struct ctrack_wait_list ctrack_wait_list;

@@ -56,6 +56,8 @@ typedef enum ct_statement {
     CT_ANY_PROGRESS,
     CT_DUMP_MODELS,
     CT_DUMP_ROWS,
+    CT_COUNT_MODELS,
+    CT_PAGE_SIZE,
     CT_STATEMENTS
 } ct_statement;
 
@@ -67,7 +69,9 @@ typedef struct ct_store {
     sqlite3_stmt *statements[CT_STATEMENTS]; /* prepared when first needed */
     char *read_model;
     bool read_only;
-    dev_t device; /* with the next: which file this is, under whatever name */
+    bool any_schema; /* it was opened to be looked at: a schema that is old, or missing, is fine */
+    int schema;      /* how many migrations the file had when it was opened */
+    dev_t device;    /* with the next: which file this is, under whatever name */
     ino_t inode;
     int64_t busy_timeout_ms;
     int64_t patience_ms;       /* how long to try for a lock now; a checkpoint has less patience */
@@ -85,6 +89,9 @@ typedef struct ct_store {
 /** Opens the file, creates or checks its schema. Nothing is loaded yet. `options` is complete. */
 ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error);
 void ct_store_close(ct_store *store);
+
+/** How many migrations a file has, 0 if it has nothing of ours; it is not touched. Errors: as ct_migrate_check(). */
+ctrack_status ct_store_schema(const char *path, int *version, ctrack_error *error);
 
 /** The file's absolute name. */
 const char *ct_store_path(const ct_store *store);
@@ -133,6 +140,9 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 
 /** Moves the write-ahead log into the database, as far as readers let it. */
 ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
+
+/** Sizes in bytes: of the file, of its write-ahead log, and of a page of either. The turn is held. */
+ctrack_status ct_store_sizes(ct_store *store, uint64_t *file, uint64_t *wal, int *page, ctrack_error *error);
 
 /** Whether a version of SQLite has the WAL-reset bug. */
 bool ct_store_version_exposed(int version);

@@ -6,21 +6,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "options.h"
+#include "progress.h"
 
-/* A ctrack_read_callback; the argument is a descriptor. */
-static int read_descriptor(void *data, size_t size, size_t *got, void *argument)
+struct source {
+    int descriptor;
+    const char *name;
+    struct progress progress;
+};
+
+/* A ctrack_read_callback; the argument is a source. */
+static int read_source(void *data, size_t size, size_t *got, void *argument)
 {
-    const int *descriptor = argument;
+    struct source *source = argument;
     ssize_t count;
     do {
-        count = read(*descriptor, data, size);
-    } while (count < 0 && errno == EINTR);
+        interrupt_sleep(source->descriptor, -1);
+        count = interrupted() ? -1 : read(source->descriptor, data, size);
+    } while (count < 0 && errno == EINTR && !interrupted());
     if (count < 0) {
         return errno;
     }
     *got = (size_t)count;
+    if (count > 0) {
+        progress_advance(&source->progress, (uint64_t)count, 0);
+    } else {
+        progress_say(&source->progress, "all is read, writing");
+    }
     return 0;
+}
+
+static void open_progress(const struct command *command, struct source *source)
+{
+    struct stat status;
+    bool sized = fstat(source->descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    progress_begin(&source->progress, command->name, sized ? (uint64_t)status.st_size : 0, source->descriptor);
 }
 
 /* A tracker that only checks needs no file: what does not exist is stood in for by memory. */
@@ -31,7 +52,8 @@ static int open_for_check(const char *path, const char *read_model, ctrack **tra
     return open_tracker(missing ? NULL : path, read_model, !missing, tracker);
 }
 
-static int restore(const char *path, const char *read_model, int descriptor, const char *name, ctrack_restore_mode mode)
+static int restore(const struct command *command, const char *path, const char *read_model, struct source *source,
+                   ctrack_restore_mode mode)
 {
     ctrack *tracker;
     ctrack_error error;
@@ -41,9 +63,12 @@ static int restore(const char *path, const char *read_model, int descriptor, con
     if (outcome != 0) {
         return outcome;
     }
-    if (ctrack_restore(tracker, read_descriptor, &descriptor, name, mode, &restored, &error) != CTRACK_OK) {
-        outcome = fail_library(&error);
-        if (error.status == CTRACK_MISUSE) {
+    open_progress(command, source);
+    ctrack_status status = ctrack_restore(tracker, read_source, source, source->name, mode, &restored, &error);
+    progress_end(&source->progress);
+    if (status != CTRACK_OK) {
+        outcome = interrupted() ? fail(EXIT_IO, "interrupted: nothing has changed") : fail_library(&error);
+        if (status == CTRACK_MISUSE) {
             fputs("(--merge keeps the highest index of each key, --replace forgets what is there.)\n", stderr);
         }
     }
@@ -82,7 +107,9 @@ static int run(const struct command *command, struct arguments *arguments)
                                : merge   ? CTRACK_RESTORE_MERGE
                                : replace ? CTRACK_RESTORE_REPLACE
                                          : CTRACK_RESTORE_EMPTY;
-    outcome = restore(arguments->values[0], read_model, descriptor, input ? "stdin" : source, mode);
+    struct source from = {.descriptor = descriptor, .name = input ? "stdin" : source};
+    outcome = interrupt_catch() >= 0 ? restore(command, arguments->values[0], read_model, &from, mode)
+                                     : fail(EXIT_IO, "signals cannot be caught: %s", strerror(errno));
     if (!input) {
         close(descriptor);
     }

@@ -4,35 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* What a signal that ends the program removes; "": nothing. Set before the signals are let in. */
-static char left_over[OUTFILE_PATH + 16];
-static const int ending_signals[] = {SIGHUP, SIGINT, SIGTERM};
-enum { ENDING_SIGNALS = sizeof ending_signals / sizeof ending_signals[0] };
-
-static void remove_and_end(int number)
-{
-    unlink(left_over);
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-static void on_signals(void (*action)(int))
-{
-    for (int i = 0; i < ENDING_SIGNALS; i++) {
-        struct sigaction before;
-        /* What is ignored (nohup) stays ignored. */
-        if (sigaction(ending_signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            signal(ending_signals[i], action);
-        }
-    }
-}
 
 /* Whether `path` is the tracker file, or one of those that SQLite keeps beside it. */
 static bool is_part_of(const char *path, const char *source)
@@ -63,16 +39,13 @@ static int open_in_place(struct outfile *file)
 static int open_temporary(struct outfile *file)
 {
     snprintf(file->temporary, sizeof file->temporary, "%s.XXXXXX", file->path);
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
+    interrupt_hold();
     file->descriptor = mkstemp(file->temporary);
     int problem = errno;
     if (file->descriptor >= 0) {
-        memcpy(left_over, file->temporary, sizeof left_over);
-        on_signals(remove_and_end);
+        interrupt_removes(file->temporary);
     }
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    interrupt_allow();
     if (file->descriptor < 0) {
         return fail(EXIT_IO, "%s: cannot make a file beside it: %s", file->path, strerror(problem));
     }
@@ -167,6 +140,6 @@ int outfile_close(struct outfile *file, int outcome)
     } else if (sync_directory(file->path) != 0) {
         outcome = fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
     }
-    on_signals(SIG_DFL);
+    interrupt_removes(NULL);
     return outcome;
 }
