@@ -5,7 +5,8 @@
  *
  * A dump reads through a connection of its own, in one read transaction, so it is consistent and holds nobody up. A
  * restore reads and verifies all of its input before it takes the turn: a slow or broken input holds nobody up either,
- * and nothing has to be undone.
+ * and nothing has to be undone. Neither holds more than a few rows in memory: a dump passes on what it reads, a restore
+ * keeps the rows in a spool until they are verified.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "dumpfmt.h"
 #include "error.h"
 #include "rewrite.h"
-#include "snapshot.h"
+#include "spool.h"
 #include "sql.h"
 #include "store.h"
 #include "tracker.h"
@@ -292,71 +293,40 @@ ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_
 
 /* ---------------------------------------------------------------- restore */
 
-/* Reads everything into a list of read models; rows come sorted by read model. */
-static ctrack_status read_models(ct_dump_reader *reader, const char *own, ct_restored *models, size_t count,
-                                 size_t *rows, ctrack_error *error)
+/* Reads and verifies everything; keeps the rows unless `spool` is NULL. `own` is the read model of the array form. */
+static ctrack_status read_all(ct_dump_reader *reader, const char *own, ct_spool *spool, size_t *rows,
+                              ctrack_error *error)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        models[i].entries = ct_snapshot_new();
-        if (models[i].entries == NULL) {
-            return ct_error_no_memory(error);
-        }
-    }
-    for (*rows = 0;; (*rows)++) {
+    for (*rows = 0;; ++*rows) {
         const ct_dump_row *row;
         ctrack_status status = ct_dump_reader_next(reader, &row, error);
         if (status != CTRACK_OK || row == NULL) {
             return status;
         }
-        const char *model = row->text[CT_DUMP_READ_MODEL] != NULL ? row->text[CT_DUMP_READ_MODEL] : own;
-        while (strcmp(models[at].read_model, model) != 0) {
-            at++; /* the reader has checked that the header names it, in this order */
+        ct_dump_row named = *row;
+        if (named.text[CT_DUMP_READ_MODEL] == NULL) {
+            named.text[CT_DUMP_READ_MODEL] = own;
+            named.length[CT_DUMP_READ_MODEL] = strlen(own);
         }
-        const char *const text[3] = {row->text[CT_DUMP_DOCUMENT_ID], row->text[CT_DUMP_SCOPE],
-                                     row->text[CT_DUMP_BRANCH]};
-        const size_t length[3] = {row->length[CT_DUMP_DOCUMENT_ID], row->length[CT_DUMP_SCOPE],
-                                  row->length[CT_DUMP_BRANCH]};
-        if (ct_snapshot_add_text(models[at].entries, text, length, row->operation_index, -1) != 0) {
-            return ct_error_no_memory(error);
+        status = spool != NULL ? ct_spool_add(spool, &named, error) : CTRACK_OK;
+        if (status != CTRACK_OK) {
+            return status;
         }
     }
 }
 
-static ctrack_status read_all(ct_dump_reader *reader, const char *own, ct_restored **models, size_t *count,
-                              size_t *rows, ctrack_error *error)
+static ctrack_status restore(ctrack *tracker, ct_dump_reader *reader, ctrack_restore_mode mode, bool check,
+                             size_t *rows, ctrack_error *error)
 {
-    const char *const *named = NULL;
-    bool array = ct_dump_reader_is_array(reader);
-    *count = array ? 1 : ct_dump_reader_read_models(reader, &named);
-    *models = ct_alloc_array(*count, sizeof **models);
-    if (*models == NULL) {
-        *count = 0;
-        return ct_error_no_memory(error);
+    const char *own = tracker->read_model;
+    ct_restored restored = {.read_models = (const char *const *)&tracker->read_model, .count = 1};
+    if (!ct_dump_reader_is_array(reader)) {
+        restored.count = ct_dump_reader_read_models(reader, &restored.read_models);
     }
-    for (size_t i = 0; i < *count; i++) {
-        (*models)[i].read_model = array ? own : named[i];
-    }
-    ctrack_status status = read_models(reader, own, *models, *count, rows, error);
-    for (size_t i = 0; i < *count && status == CTRACK_OK; i++) {
-        status = ct_snapshot_seal((*models)[i].entries) == 0 ? CTRACK_OK : ct_error_no_memory(error);
-    }
-    return status;
-}
-
-static ctrack_status restore(ctrack *tracker, ct_dump_reader *reader, ctrack_restore_mode mode, size_t *rows,
-                             ctrack_error *error)
-{
-    ct_restored *models = NULL;
-    size_t count = 0;
-    ctrack_status status = read_all(reader, tracker->read_model, &models, &count, rows, error);
-    if (status == CTRACK_OK && mode != CTRACK_RESTORE_CHECK) {
-        status = ct_rewrite_restore(tracker, models, count, mode, error);
-    }
-    for (size_t i = 0; i < count; i++) {
-        ctrack_snapshot_free(models[i].entries);
-    }
-    ct_free(models);
+    ctrack_status status = check ? CTRACK_OK : ct_spool_new(&restored.rows, error);
+    status = status == CTRACK_OK ? read_all(reader, own, restored.rows, rows, error) : status;
+    status = status == CTRACK_OK ? ct_rewrite_restore(tracker, &restored, mode, error) : status;
+    ct_spool_free(restored.rows);
     return status;
 }
 
@@ -369,7 +339,9 @@ ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *
     }
     ct_dump_reader *reader = NULL;
     size_t rows = 0;
-    if (read == NULL || name == NULL || (int)mode < CTRACK_RESTORE_EMPTY || mode > CTRACK_RESTORE_CHECK) {
+    bool check = ((unsigned)mode & CTRACK_RESTORE_CHECK) != 0;
+    unsigned rest = (unsigned)mode & ~(unsigned)CTRACK_RESTORE_CHECK;
+    if (read == NULL || name == NULL || rest > CTRACK_RESTORE_REPLACE) {
         status = ct_error_set(error, CTRACK_INVALID, "%s",
                               read == NULL   ? "read is NULL"
                               : name == NULL ? "name is NULL"
@@ -377,7 +349,7 @@ ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *
     } else {
         status = ct_dump_reader_open(&reader, read, argument, name, error);
     }
-    status = status == CTRACK_OK ? restore(tracker, reader, mode, &rows, error) : status;
+    status = status == CTRACK_OK ? restore(tracker, reader, (ctrack_restore_mode)rest, check, &rows, error) : status;
     ct_dump_reader_free(reader);
     if (status == CTRACK_OK && restored != NULL) {
         *restored = rows;

@@ -61,9 +61,13 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FORGET_LATEST] = "DELETE FROM main.ctrack_latest WHERE coordinate_id = ?1",
     [CT_APPEND_REWIND] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, updated_at) VALUES (?1, ?2, ?3)",
     [CT_ANY_KEYSPACE] = "SELECT min(id) FROM main.ctrack_keyspace WHERE read_model = ?1",
-    [CT_ANY_PROGRESS] = "SELECT 1 FROM main.ctrack_keyspace AS k CROSS JOIN main.ctrack_coordinate AS c "
-                        "ON c.keyspace_id = k.id CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id "
-                        "WHERE k.read_model = ?1 LIMIT 1",
+    [CT_ANY_PROGRESS] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM main.ctrack_keyspace AS k "
+                        "CROSS JOIN main.ctrack_coordinate AS c ON c.keyspace_id = k.id "
+                        "CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id WHERE k.read_model = ?1) "
+                        "OR EXISTS (SELECT 1 FROM main.ctrack_advance AS a "
+                        "LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+                        "JOIN main.ctrack_keyspace AS k ON k.id = coalesce(a.keyspace_id, c.keyspace_id) "
+                        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold) AND k.read_model = ?1)",
     /* The three of a dump: of one read model, or (NULL) of all. Each walks along an index, but for the log's rows,
      * which are sorted, by numbers in place of text. A row that the dictionary cannot explain has no rank, and shows
      * so. */

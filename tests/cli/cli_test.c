@@ -581,6 +581,64 @@ static void test_bad_input_is_refused_with_its_place_and_changes_nothing(void **
     assert_string_equal(out, "[[\"a:b:c\",5],[\"d:e:f\",5]]\n");
 }
 
+static void test_a_restore_that_is_refused_leaves_no_new_file(void **state)
+{
+    fixture *f = *state;
+    assert_exit(INPUT, RUN_INPUT(f, "[[\"a:b:c\",5],[\"a:b:c\",6]]", "restore", "new.db"));
+    assert_exit(INPUT, RUN_INPUT(f, "{\"ctrackDump\":2,\"readModels\":[]}\n", "restore", "new.db", "--merge"));
+    assert_exit(OUTPUT, RUN(f, "restore", "new.db", "-i", "."));
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",5]]", "restore", "new.db", "--dry-run"));
+    assert_string_equal(err, "ctrack: 1 entry verified, nothing changed\n");
+    assert_int_equal(files_in(f, "new.db"), 0);
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",5]]", "restore", "new.db"));
+    assert_int_equal(files_in(f, "new.db"), 1); /* nothing temporary, and no log that holds half of it */
+    struct stat status;
+    assert_int_equal(stat(name_in(f, "new.db"), &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_exit(DONE, RUN(f, "get", "new.db", "a:b:c"));
+    assert_string_equal(out, "5\n");
+}
+
+/* Killed while it reads, it removes what it has begun. */
+static void test_a_restore_that_is_interrupted_leaves_no_new_file(void **state)
+{
+    fixture *f = *state;
+    process p = start(f, NULL, LIST("restore", "new.db"));
+    while (files_in(f, "new.db.") < 3) {
+        poll(NULL, 0, 1); /* until it has opened its file: its log is there, too */
+    }
+    assert_int_equal(write(p.input, "[", 1), 1);
+    assert_int_equal(kill(p.pid, SIGTERM), 0);
+    assert_int_equal(finish(&p, "", 0), 128 + SIGTERM);
+    assert_int_equal(files_in(f, "new.db"), 0);
+}
+
+static void test_a_new_file_does_not_take_the_place_of_another(void **state)
+{
+    fixture *f = *state;
+    process p = start(f, NULL, LIST("restore", "new.db"));
+    while (files_in(f, "new.db.") < 3) {
+        poll(NULL, 0, 1);
+    }
+    put_content(f, "new.db", "somebody else's");
+    assert_exit(OUTPUT, finish(&p, "[[\"a:b:c\",5]]", 13));
+    assert_string_equal(err, "ctrack: new.db: File exists\n");
+    assert_string_equal(content(f, "new.db"), "somebody else's");
+    assert_int_equal(files_in(f, "new.db"), 1);
+}
+
+static void test_a_dry_run_says_what_the_restore_would(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    assert_exit(DONE, RUN(f, "dump", "p.db", "-o", "dump"));
+    assert_exit(USAGE, RUN(f, "restore", "p.db", "--dry-run", "-i", "dump"));
+    assert_contains(err, "read model \"default\" has progress already");
+    assert_exit(DONE, RUN(f, "restore", "p.db", "--dry-run", "--merge", "-i", "dump"));
+    assert_exit(DONE, RUN(f, "restore", "p.db", "--dry-run", "--replace", "-i", "dump"));
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",5]]", "restore", "p.db", "--dry-run", "--read-model", "other"));
+}
+
 static void test_dump_puts_its_file_in_place_or_leaves_the_old_one(void **state)
 {
     fixture *f = *state;
@@ -708,6 +766,10 @@ int main(int argc, char **argv)
         TEST(test_the_json_of_list_is_restored),
         TEST(test_restore_refuses_what_is_there_without_being_told),
         TEST(test_bad_input_is_refused_with_its_place_and_changes_nothing),
+        TEST(test_a_restore_that_is_refused_leaves_no_new_file),
+        TEST(test_a_restore_that_is_interrupted_leaves_no_new_file),
+        TEST(test_a_new_file_does_not_take_the_place_of_another),
+        TEST(test_a_dry_run_says_what_the_restore_would),
         TEST(test_dump_puts_its_file_in_place_or_leaves_the_old_one),
         TEST(test_a_full_disk_does_not_look_good),
         TEST(test_a_reader_that_goes_away_is_no_reason_to_complain),

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "options.h"
+#include "outfile.h"
 
 /* A ctrack_read_callback; the argument is a descriptor. */
 static int read_descriptor(void *data, size_t size, size_t *got, void *argument)
@@ -23,36 +24,43 @@ static int read_descriptor(void *data, size_t size, size_t *got, void *argument)
     return 0;
 }
 
-/* A tracker that only checks needs no file: what does not exist is stood in for by memory. */
-static int open_for_check(const char *path, const char *read_model, ctrack **tracker)
-{
-    struct stat status;
-    bool missing = stat(path, &status) != 0 && errno == ENOENT;
-    return open_tracker(missing ? NULL : path, read_model, !missing, tracker);
-}
+struct input {
+    int descriptor;
+    const char *name;
+};
 
-static int restore(const char *path, const char *read_model, int descriptor, const char *name, ctrack_restore_mode mode)
+/* Restores into a file that is there, or (`fresh`) was made for it. */
+static int restore(const char *path, bool fresh, const char *read_model, struct input *input, ctrack_restore_mode mode,
+                   size_t *restored)
 {
     ctrack *tracker;
     ctrack_error error;
-    size_t restored = 0;
-    bool check = mode == CTRACK_RESTORE_CHECK;
-    int outcome = check ? open_for_check(path, read_model, &tracker) : open_tracker(path, read_model, false, &tracker);
+    bool check = ((unsigned)mode & CTRACK_RESTORE_CHECK) != 0;
+    int outcome = open_tracker(path, read_model, check && !fresh, &tracker);
     if (outcome != 0) {
         return outcome;
     }
-    if (ctrack_restore(tracker, read_descriptor, &descriptor, name, mode, &restored, &error) != CTRACK_OK) {
+    if (ctrack_restore(tracker, read_descriptor, &input->descriptor, input->name, mode, restored, &error) !=
+        CTRACK_OK) {
         outcome = fail_library(&error);
         if (error.status == CTRACK_MISUSE) {
             fputs("(--merge keeps the highest index of each key, --replace forgets what is there.)\n", stderr);
         }
     }
-    outcome = close_tracker(tracker, outcome);
-    if (outcome == 0) {
-        fprintf(stderr, "ctrack: %zu %s %s\n", restored, restored == 1 ? "entry" : "entries",
-                check ? "verified, nothing changed" : "restored");
+    return close_tracker(tracker, outcome);
+}
+
+/* A file that is not there yet gets its name when all of it is: input that is refused leaves none behind. */
+static int restore_new(const char *path, const char *read_model, struct input *input, ctrack_restore_mode mode,
+                       size_t *restored)
+{
+    struct outfile file;
+    int outcome = outfile_open_new(&file, path);
+    if (outcome != 0) {
+        return outcome;
     }
-    return outcome;
+    outcome = restore(file.temporary, true, read_model, input, mode, restored);
+    return outfile_close_new(&file, outcome, ((unsigned)mode & CTRACK_RESTORE_CHECK) == 0);
 }
 
 static int run(const struct command *command, struct arguments *arguments)
@@ -73,18 +81,25 @@ static int run(const struct command *command, struct arguments *arguments)
     if (merge && replace) {
         return fail_usage(command, "--merge and --replace exclude each other");
     }
-    bool input = source == NULL || strcmp(source, "-") == 0;
-    int descriptor = input ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
+    bool standard = source == NULL || strcmp(source, "-") == 0;
+    struct input input = {standard ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC), standard ? "stdin" : source};
+    if (input.descriptor < 0) {
         return fail(EXIT_IO, "%s: %s", source, strerror(errno));
     }
-    ctrack_restore_mode mode = dry_run   ? CTRACK_RESTORE_CHECK
-                               : merge   ? CTRACK_RESTORE_MERGE
-                               : replace ? CTRACK_RESTORE_REPLACE
-                                         : CTRACK_RESTORE_EMPTY;
-    outcome = restore(arguments->values[0], read_model, descriptor, input ? "stdin" : source, mode);
-    if (!input) {
-        close(descriptor);
+    unsigned mode = merge ? CTRACK_RESTORE_MERGE : replace ? CTRACK_RESTORE_REPLACE : CTRACK_RESTORE_EMPTY;
+    mode |= dry_run ? CTRACK_RESTORE_CHECK : 0;
+    size_t restored = 0;
+    struct stat status;
+    const char *path = arguments->values[0];
+    outcome = path[0] != '\0' && lstat(path, &status) != 0 && errno == ENOENT
+                  ? restore_new(path, read_model, &input, (ctrack_restore_mode)mode, &restored)
+                  : restore(path, false, read_model, &input, (ctrack_restore_mode)mode, &restored);
+    if (!standard) {
+        close(input.descriptor);
+    }
+    if (outcome == 0) {
+        fprintf(stderr, "ctrack: %zu %s %s\n", restored, restored == 1 ? "entry" : "entries",
+                dry_run ? "verified, nothing changed" : "restored");
     }
     return outcome;
 }
@@ -95,15 +110,16 @@ const struct command command_restore = {
     .usage = "FILE [-i IN] [--merge|--replace] [--dry-run] [--read-model NAME]",
     .help =
         "Reads a dump, verifies all of it, and applies it in one transaction to the read models that it names; or the\n"
-        "array [[\"documentId:scope:branch\",5],…], to the one named by --read-model. The file is made if it does not\n"
-        "exist. Input that is truncated, altered or out of order is refused as 'file:line: reason', and nothing is\n"
-        "changed.\n"
+        "array [[\"documentId:scope:branch\",5],…], to the one named by --read-model. A file that does not exist is\n"
+        "made, once all is well. Input that is truncated, altered or out of order is refused as 'file:line: reason', "
+        "and\n"
+        "nothing is changed.\n"
         "\n"
         "  -i, --input IN   reads this file (default: standard input, also as -)\n"
         "  --merge          where there is progress already, the highest index of each key wins\n"
         "  --replace        what is there is forgotten\n"
         "                   (without either, read models that have progress are refused)\n"
-        "  --dry-run        verifies the input, changes nothing\n"
+        "  --dry-run        verifies the input, and whether it may be restored; changes nothing\n"
         "\n"
         "Example:\n"
         "  ctrack restore fresh.db -i progress.ndjson\n",

@@ -11,14 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What a signal that ends the program removes; "": nothing. Set before the signals are let in. */
-static char left_over[OUTFILE_PATH + 16];
+/* A tracker's file, and what SQLite keeps beside it. */
+static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+enum { PARTS = sizeof suffixes / sizeof suffixes[0] };
+
+/* What a signal that ends the program removes, if it is there. Set before the signals are let in. */
+static char left_over[PARTS][OUTFILE_PATH + 32];
 static const int ending_signals[] = {SIGHUP, SIGINT, SIGTERM};
 enum { ENDING_SIGNALS = sizeof ending_signals / sizeof ending_signals[0] };
 
 static void remove_and_end(int number)
 {
-    unlink(left_over);
+    for (int i = 0; i < PARTS; i++) {
+        unlink(left_over[i]);
+    }
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -37,12 +43,11 @@ static void on_signals(void (*action)(int))
 /* Whether `path` is the tracker file, or one of those that SQLite keeps beside it. */
 static bool is_part_of(const char *path, const char *source)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     struct stat target;
     if (stat(path, &target) != 0) {
         return false;
     }
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+    for (int i = 0; i < PARTS; i++) {
         char name[OUTFILE_PATH];
         struct stat part;
         int length = snprintf(name, sizeof name, "%s%s", source, suffixes[i]);
@@ -69,7 +74,9 @@ static int open_temporary(struct outfile *file)
     file->descriptor = mkstemp(file->temporary);
     int problem = errno;
     if (file->descriptor >= 0) {
-        memcpy(left_over, file->temporary, sizeof left_over);
+        for (int i = 0; i < PARTS; i++) {
+            snprintf(left_over[i], sizeof left_over[i], "%s%s", file->temporary, suffixes[i]);
+        }
         on_signals(remove_and_end);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -166,6 +173,48 @@ int outfile_close(struct outfile *file, int outcome)
         unlink(file->temporary);
     } else if (sync_directory(file->path) != 0) {
         outcome = fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
+    }
+    on_signals(SIG_DFL);
+    return outcome;
+}
+
+/* ---------------------------------------------------------------- a new tracker file */
+
+int outfile_open_new(struct outfile *file, const char *path)
+{
+    *file = (struct outfile){.descriptor = -1};
+    size_t length = strlen(path);
+    if (length >= sizeof file->path) {
+        return fail(EXIT_IO, "%s: %s", path, strerror(ENAMETOOLONG));
+    }
+    memcpy(file->path, path, length + 1);
+    int outcome = open_temporary(file);
+    if (outcome == 0) {
+        /* SQLite's locks do not survive that another descriptor of its file is closed: this one is, before it comes. */
+        close(file->descriptor);
+        file->descriptor = -1;
+    }
+    return outcome;
+}
+
+/* Gives the file its name, unless another one has got it by now. */
+static int put_in_place(const struct outfile *file)
+{
+    struct stat status;
+    if (stat(left_over[1], &status) == 0 && status.st_size > 0) {
+        return fail(EXIT_IO, "%s: SQLite could not move its log into the new file", file->path);
+    }
+    if (link(file->temporary, file->path) != 0) {
+        return fail(EXIT_IO, "%s: %s", file->path, strerror(errno));
+    }
+    return sync_directory(file->path) == 0 ? 0 : fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
+}
+
+int outfile_close_new(struct outfile *file, int outcome, bool keep)
+{
+    outcome = outcome == 0 && keep ? put_in_place(file) : outcome;
+    for (int i = 0; i < PARTS; i++) {
+        unlink(left_over[i]);
     }
     on_signals(SIG_DFL);
     return outcome;
