@@ -6,32 +6,48 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "options.h"
 #include "outfile.h"
+#include "progress.h"
 
-/* A ctrack_read_callback; the argument is a descriptor. */
-static int read_descriptor(void *data, size_t size, size_t *got, void *argument)
+struct source {
+    int descriptor;
+    const char *name;
+    struct progress progress;
+};
+
+/* A ctrack_read_callback; the argument is a source. */
+static int read_source(void *data, size_t size, size_t *got, void *argument)
 {
-    const int *descriptor = argument;
+    struct source *source = argument;
     ssize_t count;
     do {
-        count = read(*descriptor, data, size);
-    } while (count < 0 && errno == EINTR);
+        interrupt_sleep(source->descriptor, -1);
+        count = interrupted() ? -1 : read(source->descriptor, data, size);
+    } while (count < 0 && errno == EINTR && !interrupted());
     if (count < 0) {
-        return errno;
+        return interrupted() ? EINTR : errno;
     }
     *got = (size_t)count;
+    if (count > 0) {
+        progress_advance(&source->progress, (uint64_t)count, 0);
+    } else {
+        progress_say(&source->progress, "all is read, writing");
+    }
     return 0;
 }
 
-struct input {
-    int descriptor;
-    const char *name;
-};
+static void open_progress(const struct command *command, struct source *source)
+{
+    struct stat status;
+    bool sized = fstat(source->descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    progress_begin(&source->progress, command->name, sized ? (uint64_t)status.st_size : 0, source->descriptor);
+}
 
 /* Restores into a file that is there, or (`fresh`) was made for it. */
-static int restore(const char *path, bool fresh, const char *read_model, struct input *input, ctrack_restore_mode mode,
-                   size_t *restored)
+static int restore(const struct command *command, const char *path, bool fresh, const char *read_model,
+                   struct source *source, ctrack_restore_mode mode, size_t *restored)
 {
     ctrack *tracker;
     ctrack_error error;
@@ -40,10 +56,12 @@ static int restore(const char *path, bool fresh, const char *read_model, struct 
     if (outcome != 0) {
         return outcome;
     }
-    if (ctrack_restore(tracker, read_descriptor, &input->descriptor, input->name, mode, restored, &error) !=
-        CTRACK_OK) {
-        outcome = fail_library(&error);
-        if (error.status == CTRACK_MISUSE) {
+    open_progress(command, source);
+    ctrack_status status = ctrack_restore(tracker, read_source, source, source->name, mode, restored, &error);
+    progress_end(&source->progress);
+    if (status != CTRACK_OK) {
+        outcome = interrupted() ? fail(EXIT_IO, "interrupted: nothing has changed") : fail_library(&error);
+        if (status == CTRACK_MISUSE) {
             fputs("(--merge keeps the highest index of each key, --replace forgets what is there.)\n", stderr);
         }
     }
@@ -51,15 +69,15 @@ static int restore(const char *path, bool fresh, const char *read_model, struct 
 }
 
 /* A file that is not there yet gets its name when all of it is: input that is refused leaves none behind. */
-static int restore_new(const char *path, const char *read_model, struct input *input, ctrack_restore_mode mode,
-                       size_t *restored)
+static int restore_new(const struct command *command, const char *path, const char *read_model, struct source *source,
+                       ctrack_restore_mode mode, size_t *restored)
 {
     struct outfile file;
     int outcome = outfile_open_new(&file, path);
     if (outcome != 0) {
         return outcome;
     }
-    outcome = restore(file.temporary, true, read_model, input, mode, restored);
+    outcome = restore(command, file.temporary, true, read_model, source, mode, restored);
     return outfile_close_new(&file, outcome, ((unsigned)mode & CTRACK_RESTORE_CHECK) == 0);
 }
 
@@ -82,18 +100,24 @@ static int run(const struct command *command, struct arguments *arguments)
         return fail_usage(command, "--merge and --replace exclude each other");
     }
     bool standard = source == NULL || strcmp(source, "-") == 0;
-    struct input input = {standard ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC), standard ? "stdin" : source};
+    struct source input = {.descriptor = standard ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC),
+                           .name = standard ? "stdin" : source};
     if (input.descriptor < 0) {
         return fail(EXIT_IO, "%s: %s", source, strerror(errno));
     }
     unsigned mode = merge ? CTRACK_RESTORE_MERGE : replace ? CTRACK_RESTORE_REPLACE : CTRACK_RESTORE_EMPTY;
     mode |= dry_run ? CTRACK_RESTORE_CHECK : 0;
-    size_t restored = 0;
     struct stat status;
     const char *path = arguments->values[0];
-    outcome = path[0] != '\0' && lstat(path, &status) != 0 && errno == ENOENT
-                  ? restore_new(path, read_model, &input, (ctrack_restore_mode)mode, &restored)
-                  : restore(path, false, read_model, &input, (ctrack_restore_mode)mode, &restored);
+    bool fresh = path[0] != '\0' && lstat(path, &status) != 0 && errno == ENOENT;
+    size_t restored = 0;
+    if (interrupt_catch() < 0) {
+        outcome = fail(EXIT_IO, "signals cannot be caught: %s", strerror(errno));
+    } else if (fresh) {
+        outcome = restore_new(command, path, read_model, &input, (ctrack_restore_mode)mode, &restored);
+    } else {
+        outcome = restore(command, path, false, read_model, &input, (ctrack_restore_mode)mode, &restored);
+    }
     if (!standard) {
         close(input.descriptor);
     }

@@ -1,8 +1,32 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "interrupt.h"
 #include "options.h"
+
+/* Waits until all are reached, the time is up, or a signal ends it. */
+static int wait_in_order(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms)
+{
+    ctrack_error error;
+    ctrack_promise *promise;
+    if (interrupt_catch() < 0) {
+        return fail(EXIT_IO, "signals cannot be caught: %s", strerror(errno));
+    }
+    if (ctrack_wait_for(tracker, coordinates, count, timeout_ms, NULL, &promise, &error) != CTRACK_OK) {
+        return fail_library(&error);
+    }
+    int outcome = EXIT_DONE, settled = ctrack_promise_fd(promise);
+    if (settled < 0) {
+        outcome = fail(EXIT_IO, "the wait has no descriptor: %s", strerror(errno));
+    } else {
+        interrupt_sleep(settled, -1);
+        outcome = ctrack_promise_explain(promise, &error) == CTRACK_OK ? EXIT_DONE : fail_library(&error);
+    }
+    ctrack_promise_release(promise);
+    return outcome;
+}
 
 /* Adds the coordinates of a token to those of the command line, and waits for all. */
 static int wait_for(const char *file, const char *read_model, const char *token, int64_t timeout_ms,
@@ -30,10 +54,7 @@ static int wait_for(const char *file, const char *read_model, const char *token,
     }
     int outcome = open_tracker(file, read_model, true, &tracker);
     if (outcome == 0) {
-        if (ctrack_wait(tracker, all, count, timeout_ms, NULL, &error) != CTRACK_OK) {
-            outcome = fail_library(&error);
-        }
-        outcome = close_tracker(tracker, outcome);
+        outcome = close_tracker(tracker, wait_in_order(tracker, all, count, timeout_ms));
     }
     if (all != coordinates) {
         free(all);

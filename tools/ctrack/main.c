@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "interrupt.h"
 #include "options.h"
 #include "output.h"
 
@@ -205,5 +206,7 @@ int main(int count, char **values)
 {
     guard_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a write says EPIPE instead, and the command ends in order */
-    return finish_output(run(count, values));
+    int outcome = finish_output(run(count, values));
+    interrupt_end();
+    return outcome;
 }

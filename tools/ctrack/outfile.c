@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,31 +13,6 @@
 /* A tracker's file, and what SQLite keeps beside it. */
 static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
 enum { PARTS = sizeof suffixes / sizeof suffixes[0] };
-
-/* What a signal that ends the program removes, if it is there. Set before the signals are let in. */
-static char left_over[PARTS][OUTFILE_PATH + 32];
-static const int ending_signals[] = {SIGHUP, SIGINT, SIGTERM};
-enum { ENDING_SIGNALS = sizeof ending_signals / sizeof ending_signals[0] };
-
-static void remove_and_end(int number)
-{
-    for (int i = 0; i < PARTS; i++) {
-        unlink(left_over[i]);
-    }
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-static void on_signals(void (*action)(int))
-{
-    for (int i = 0; i < ENDING_SIGNALS; i++) {
-        struct sigaction before;
-        /* What is ignored (nohup) stays ignored. */
-        if (sigaction(ending_signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            signal(ending_signals[i], action);
-        }
-    }
-}
 
 /* Whether `path` is the tracker file, or one of those that SQLite keeps beside it. */
 static bool is_part_of(const char *path, const char *source)
@@ -68,18 +42,13 @@ static int open_in_place(struct outfile *file)
 static int open_temporary(struct outfile *file)
 {
     snprintf(file->temporary, sizeof file->temporary, "%s.XXXXXX", file->path);
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
+    interrupt_hold();
     file->descriptor = mkstemp(file->temporary);
     int problem = errno;
     if (file->descriptor >= 0) {
-        for (int i = 0; i < PARTS; i++) {
-            snprintf(left_over[i], sizeof left_over[i], "%s%s", file->temporary, suffixes[i]);
-        }
-        on_signals(remove_and_end);
+        interrupt_removes(file->temporary);
     }
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    interrupt_allow();
     if (file->descriptor < 0) {
         return fail(EXIT_IO, "%s: cannot make a file beside it: %s", file->path, strerror(problem));
     }
@@ -174,7 +143,7 @@ int outfile_close(struct outfile *file, int outcome)
     } else if (sync_directory(file->path) != 0) {
         outcome = fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
     }
-    on_signals(SIG_DFL);
+    interrupt_removes(NULL);
     return outcome;
 }
 
@@ -197,11 +166,19 @@ int outfile_open_new(struct outfile *file, const char *path)
     return outcome;
 }
 
+/* The name of a part of the temporary file. */
+static const char *name_part(const struct outfile *file, int part, char name[INTERRUPT_PATH + 16])
+{
+    snprintf(name, INTERRUPT_PATH + 16, "%s%s", file->temporary, suffixes[part]);
+    return name;
+}
+
 /* Gives the file its name, unless another one has got it by now. */
 static int put_in_place(const struct outfile *file)
 {
+    char name[INTERRUPT_PATH + 16];
     struct stat status;
-    if (stat(left_over[1], &status) == 0 && status.st_size > 0) {
+    if (stat(name_part(file, 1, name), &status) == 0 && status.st_size > 0) {
         return fail(EXIT_IO, "%s: SQLite could not move its log into the new file", file->path);
     }
     if (link(file->temporary, file->path) != 0) {
@@ -212,10 +189,11 @@ static int put_in_place(const struct outfile *file)
 
 int outfile_close_new(struct outfile *file, int outcome, bool keep)
 {
+    char name[INTERRUPT_PATH + 16];
     outcome = outcome == 0 && keep ? put_in_place(file) : outcome;
     for (int i = 0; i < PARTS; i++) {
-        unlink(left_over[i]);
+        unlink(name_part(file, i, name));
     }
-    on_signals(SIG_DFL);
+    interrupt_removes(NULL);
     return outcome;
 }

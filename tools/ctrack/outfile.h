@@ -9,14 +9,15 @@
 #include <sys/types.h>
 
 #include "command.h"
+#include "interrupt.h"
 
-#define OUTFILE_PATH 4096
+#define OUTFILE_PATH (INTERRUPT_PATH - 16)
 
 struct outfile {
     int descriptor;
     int problem; /**< the errno of the write that failed; 0: none */
     char path[OUTFILE_PATH];
-    char temporary[OUTFILE_PATH + 16]; /**< "": not renamed at the end */
+    char temporary[INTERRUPT_PATH]; /**< "": not renamed at the end */
 };
 
 /** Begins to write `path`; NULL or "-" is standard output. `source` is a tracker file, which must not be written over.
