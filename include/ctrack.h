@@ -429,7 +429,7 @@ typedef int ctrack_read_callback(void *data, size_t size, size_t *got, void *arg
 
 /**
  * Writes progress as text: newline-delimited JSON, sorted by read model, scope, branch and document id, with a header
- * line and a closing line that carries count and checksum. Equal progress has equal dumps.
+ * line and a closing line that carries count and checksum. Equal progress of the same read models has equal dumps.
  *
  * What is written is of one moment, while updates go on. Of a file, rows are passed on as they are read: memory does
  * not grow with their number. The progress of a tracker in memory is copied first.

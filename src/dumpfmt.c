@@ -9,10 +9,10 @@
  *
  *  - The first line names the version, which is looked at first, and the read models, so that a restore knows which of
  *    them are empty. The rows are what the lines between are called.
- *  - Rows ascend strictly by readModel, scope, branch, documentId, bytewise. So equal progress has equal dumps, and a
- *    row that is repeated, moved or forged into another place shows without any table of what came before. The document
- *    id counts last, since the file's dictionary is sorted so: a dump reads it, and a restore fills it, from one end to
- *    the other.
+ *  - Rows ascend strictly by readModel, scope, branch, documentId, bytewise. So equal progress of the same read models
+ *    has equal dumps, and a row that is repeated, moved or forged into another place shows without any table of what
+ *    came before. The document id counts last, since the file's dictionary is sorted so: a dump reads it, and a restore
+ *    fills it, from one end to the other.
  *  - The last line has the number of rows and the XXH3-64 of every byte before it, line feeds included. That is against
  *    accidents, not against forgers. Since nothing may follow it and it must end with its line feed, no proper
  *    beginning of a dump is a dump.

@@ -51,7 +51,8 @@ static ctrack_status clear(ctrack *tracker, const char *read_model, ctrack_error
     return status;
 }
 
-static ctrack_status announce(ctrack *tracker, const char *read_model, ctrack_error *error)
+/* A keyspace of the read model; 0: the file has never heard of it. */
+static ctrack_status any_keyspace(ctrack *tracker, const char *read_model, int64_t *id, ctrack_error *error)
 {
     sqlite3_stmt *any;
     bool row = false;
@@ -61,12 +62,18 @@ static ctrack_status announce(ctrack *tracker, const char *read_model, ctrack_er
     }
     sqlite3_bind_text(any, 1, read_model, -1, SQLITE_STATIC);
     status = ct_sql_step(any, &row, "look up a keyspace", error);
-    bool known = row && sqlite3_column_type(any, 0) == SQLITE_INTEGER;
-    int64_t keyspace_id = known ? sqlite3_column_int64(any, 0) : 0;
+    *id = row ? sqlite3_column_int64(any, 0) : 0; /* NULL is 0 */
     sqlite3_reset(any);
     sqlite3_clear_bindings(any);
+    return status;
+}
+
+static ctrack_status announce(ctrack *tracker, const char *read_model, ctrack_error *error)
+{
+    int64_t keyspace_id = 0;
+    ctrack_status status = any_keyspace(tracker, read_model, &keyspace_id, error);
     /* A read model that the file has never heard of has no progress that anybody could have seen. */
-    return status == CTRACK_OK && known ? ct_write_rewind(tracker, keyspace_id, NULL, 0, error) : status;
+    return status == CTRACK_OK && keyspace_id != 0 ? ct_write_rewind(tracker, keyspace_id, NULL, 0, error) : status;
 }
 
 /* Prepares and replaces, in the transaction. */
@@ -355,6 +362,16 @@ static ctrack_status transfer_rows(ctrack *tracker, ct_spool *rows, ctrack_error
     return status;
 }
 
+/* A read model of which the dump has no progress is known to the file afterwards, and the next dump names it, too. */
+static ctrack_status introduce(ctrack *tracker, const char *read_model, ctrack_error *error)
+{
+    int64_t keyspace_id = 0;
+    ctrack_status status = any_keyspace(tracker, read_model, &keyspace_id, error);
+    return status == CTRACK_OK && keyspace_id == 0
+               ? ct_store_keyspace(tracker->store, read_model, "", "", &keyspace_id, error)
+               : status;
+}
+
 /* In the transaction. */
 static ctrack_status restore_rows(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                   ctrack_error *error)
@@ -366,7 +383,8 @@ static ctrack_status restore_rows(ctrack *tracker, const ct_restored *restored, 
     }
     status = status == CTRACK_OK ? transfer_rows(tracker, restored->rows, error) : status;
     for (size_t i = 0; i < restored->count && status == CTRACK_OK; i++) {
-        status = announce(tracker, restored->read_models[i], error);
+        status = introduce(tracker, restored->read_models[i], error);
+        status = status == CTRACK_OK ? announce(tracker, restored->read_models[i], error) : status;
     }
     return status;
 }
