@@ -345,6 +345,9 @@ static ctrack_status prepare(ct_board *board, const ctrack_coordinate *coordinat
         status = ct_error_set(error, CTRACK_CLOSED, "the tracker is closed");
     }
     for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        if (i % CT_MAP_AHEAD == 0 && count > 1) {
+            ct_map_expect(board->map, &coordinates[i], count - i < CT_MAP_AHEAD ? count - i : CT_MAP_AHEAD);
+        }
         status = prepare_one(board, &coordinates[i], i, all, advances, error);
     }
     if (status != CTRACK_OK) {
