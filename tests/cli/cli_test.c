@@ -523,6 +523,30 @@ static void test_the_json_of_list_is_restored(void **state)
     free(array);
 }
 
+/* Any text, with the escapes of keys inside those of JSON, from list, dump and back. */
+static void test_the_array_form_is_written_by_dump_and_survives(void **state)
+{
+    fixture *f = *state;
+    static const char array[] = "[[\"::\",0],[\"\\u0001\\n\\u007f:s\\\"s:b\\\\\\\\b\",9223372036854775807],"
+                                "[\"a\\\\:b:\\\\\\\\:\xF0\x9F\x98\x80\xC3\xA4\",7]]\n";
+    assert_exit(DONE, RUN_INPUT(f, array, "restore", "p.db", "--read-model", "m"));
+    assert_exit(DONE, RUN(f, "list", "p.db", "--format", "json", "--read-model", "m"));
+    assert_string_equal(out, array);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format", "json", "--read-model", "m"));
+    assert_string_equal(out, array);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format=json", "--read-model", "m", "-o", "out"));
+    assert_string_equal(out, "");
+    assert_string_equal(content(f, "out"), array);
+    assert_exit(DONE, RUN(f, "restore", "q.db", "-i", "out"));
+    assert_exit(DONE, RUN(f, "dump", "q.db", "--format", "json"));
+    assert_string_equal(out, array);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format", "json"));
+    assert_string_equal(out, "[]\n");
+    assert_exit(OUTPUT, RUN(f, "dump", "q.db", "--format", "json", "-o", "/dev/full"));
+    assert_string_equal(err, "ctrack: /dev/full: No space left on device\n");
+    assert_exit(USAGE, RUN(f, "dump", "p.db", "--format", "csv"));
+}
+
 static void test_restore_refuses_what_is_there_without_being_told(void **state)
 {
     fixture *f = *state;
@@ -682,6 +706,7 @@ static void test_a_full_disk_does_not_look_good(void **state)
         LIST("list", "p.db"),
         LIST("list", "p.db", "--format", "json"),
         LIST("dump", "p.db"),
+        LIST("dump", "p.db", "--format", "json"),
         LIST("update", "p.db", "a:b:c=6", "--ack"),
         LIST("--help"),
         LIST("get", "--help"),
@@ -764,6 +789,7 @@ int main(int argc, char **argv)
         TEST(test_wait_ends_when_another_process_gets_there),
         TEST(test_dump_and_restore_are_byte_identical),
         TEST(test_the_json_of_list_is_restored),
+        TEST(test_the_array_form_is_written_by_dump_and_survives),
         TEST(test_restore_refuses_what_is_there_without_being_told),
         TEST(test_bad_input_is_refused_with_its_place_and_changes_nothing),
         TEST(test_a_restore_that_is_refused_leaves_no_new_file),
