@@ -651,6 +651,39 @@ static void test_a_new_file_does_not_take_the_place_of_another(void **state)
     assert_int_equal(files_in(f, "new.db"), 1);
 }
 
+static void test_a_restore_wakes_other_processes(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5", "d:e:f=1"));
+    process p = start(f, NULL, LIST("wait", "p.db", "a:b:c=7", "d:e:f=1"));
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",7]]", "restore", "p.db", "--merge"));
+    assert_exit(DONE, finish(&p, "", 0));
+}
+
+/* The rows wait for their verification in a temporary file; where that has no room, nothing is done. */
+static void test_no_room_for_the_temporary_file_is_status_4(void **state)
+{
+    fixture *f = *state;
+    if (!mount_small_disk(f, "1m")) {
+        skip();
+    }
+    enum { ROWS = 100000 };
+    char *array = malloc((size_t)ROWS * 60), *at = array;
+    assert_non_null(array);
+    for (int i = 0; i < ROWS; i++) {
+        at += sprintf(at, "%c[\"%032d:b:c\",%d]", i == 0 ? '[' : ',', i, i);
+    }
+    memcpy(at, "]", 2);
+    fill_disk(f);
+    assert_int_equal(setenv("SQLITE_TMPDIR", f->disk, 1), 0);
+    assert_exit(OUTPUT, RUN_INPUT(f, array, "restore", "new.db"));
+    assert_contains(err, "ctrack: cannot keep the rows aside: database or disk is full");
+    assert_int_equal(files_in(f, "new.db"), 0);
+    assert_int_equal(unsetenv("SQLITE_TMPDIR"), 0);
+    assert_exit(DONE, RUN_INPUT(f, array, "restore", "new.db"));
+    free(array);
+}
+
 static void test_a_dry_run_says_what_the_restore_would(void **state)
 {
     fixture *f = *state;
@@ -795,6 +828,8 @@ int main(int argc, char **argv)
         TEST(test_a_restore_that_is_refused_leaves_no_new_file),
         TEST(test_a_restore_that_is_interrupted_leaves_no_new_file),
         TEST(test_a_new_file_does_not_take_the_place_of_another),
+        TEST(test_a_restore_wakes_other_processes),
+        TEST(test_no_room_for_the_temporary_file_is_status_4),
         TEST(test_a_dry_run_says_what_the_restore_would),
         TEST(test_dump_puts_its_file_in_place_or_leaves_the_old_one),
         TEST(test_a_full_disk_does_not_look_good),
