@@ -437,11 +437,17 @@ typedef int ctrack_write_callback(const void *data, size_t size, void *argument)
 typedef int ctrack_read_callback(void *data, size_t size, size_t *got, void *argument);
 
 /**
- * Writes progress as text: newline-delimited JSON, sorted, with a header line and a closing line that carries count and
- * checksum.
+ * Writes progress as text: newline-delimited JSON, sorted by read model, scope, branch and document id, with a header
+ * line and a closing line that carries count and checksum. Equal progress of the same read models has equal dumps.
+ *
+ * What is written is of one moment, while updates go on. Of a file, rows are passed on as they are read: memory does
+ * not grow with their number. The progress of a tracker in memory is copied first.
  *
  * @param[in] read_model  Which read model of the tracker's file; NULL: all of them. Of a tracker in memory: its own.
+ * @param[in] write       Called on this thread, with pieces of up to 64 KiB.
  * Errors: CTRACK_IO when the callback fails; what was written then has no closing line and cannot be restored.
+ *         CTRACK_CORRUPT when the file holds what no dump can; CTRACK_INVALID for another read model than that of a
+ *         tracker in memory; else as ctrack_open().
  */
 CTRACK_API ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_callback *write,
                                      void *argument, ctrack_error *error);
@@ -451,7 +457,7 @@ typedef enum ctrack_restore_mode {
     CTRACK_RESTORE_EMPTY = 0,   /**< refuse with CTRACK_MISUSE unless there is none */
     CTRACK_RESTORE_MERGE = 1,   /**< the highest index wins */
     CTRACK_RESTORE_REPLACE = 2, /**< as ctrack_hydrate() */
-    CTRACK_RESTORE_CHECK = 3    /**< read and verify everything, change nothing */
+    CTRACK_RESTORE_CHECK = 4    /**< added to one of these: read and verify everything, change nothing */
 } ctrack_restore_mode;
 
 /**
@@ -459,10 +465,19 @@ typedef enum ctrack_restore_mode {
  * reads the array `[["documentId:scope:branch",5],…]`, for the tracker's own read model. A tracker in memory takes a
  * dump of one read model, whatever its name.
  *
+ * Durable, visible and awake as ctrack_update(), and every other tracker on the file sees it, too: it reads the read
+ * model anew. Until all is verified the rows are kept in a temporary file, and others are not held up; memory grows
+ * with the progress that this tracker holds, and with the keys of an array, which has no order by which to tell that
+ * one is repeated.
+ *
+ * @param[in]  read      Called on this thread.
  * @param[in]  name      What messages call the input: `name:line: reason`.
+ * @param[in]  mode      A check refuses what the same restore would have refused at this moment.
  * @param[out] restored  How many entries were read; may be NULL.
- * Errors: CTRACK_FORMAT when the input is truncated, altered, unknown or out of range; CTRACK_IO when the callback
- *         fails; else as ctrack_update(). Nothing has changed then.
+ * Errors: CTRACK_FORMAT when the input is truncated, altered, unknown or out of range; CTRACK_MISUSE when there is
+ *         progress already; CTRACK_INVALID when a tracker in memory is given several read models; CTRACK_IO when the
+ *         callback fails; CTRACK_FULL when the temporary file has no room; else as ctrack_update(). Nothing has changed
+ *         then.
  */
 CTRACK_API ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *argument, const char *name,
                                         ctrack_restore_mode mode, size_t *restored, ctrack_error *error);

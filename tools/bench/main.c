@@ -43,6 +43,8 @@ static const bench_case cases[] = {
      bench_group_commit_64, 5, true},
     {"open-million", "Opening a file with all keys, against a SELECT of the same rows and uthash inserts.", bench_open,
      5, true},
+    {"dump", "Dumping a file with all keys, and the memory that it takes.", bench_dump, 3, true},
+    {"restore", "Restoring a dump of all keys, durably, and the memory that it takes.", bench_restore, 3, true},
     {"memory-per-key", "What a key takes in a tracker in memory, with UUID document ids.", bench_memory_per_key, 3,
      false},
     {"waits-register-settle", "As many waits as there are keys, each on its own known key, in random order.",
