@@ -123,8 +123,9 @@ const struct command command_restore = {
     .help =
         "Reads a dump, verifies all of it, and applies it in one transaction to the read models that it names; or the\n"
         "array [[\"documentId:scope:branch\",5],…], to the one named by --read-model. The file is made if it does not\n"
-        "exist. Input that is truncated, altered or out of order is refused as 'file:line: reason', and nothing is\n"
-        "changed.\n"
+        "exist, and stays, empty, if nothing comes of it. Input that is truncated, altered or out of order is refused "
+        "as\n"
+        "'file:line: reason', and nothing is changed.\n"
         "\n"
         "  -i, --input IN   reads this file (default: standard input, also as -)\n"
         "  --merge          where there is progress already, the highest index of each key wins\n"
