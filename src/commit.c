@@ -113,36 +113,87 @@ static void fail(const group *g, ctrack_status status, const ctrack_error *error
     }
 }
 
-/* A key that the dictionary has is named by its id, another one by its text. */
-static ctrack_status append_one(ctrack *tracker, const ct_advance *advance, int64_t now, ctrack_error *error)
+/* Binds a row of the log from parameter `at` on, and moves `at` behind it. */
+typedef ctrack_status bind_row(ctrack *tracker, const ct_advance *advance, int64_t now, sqlite3_stmt *statement,
+                               int *at, ctrack_error *error);
+
+static void bind_progress(const ct_advance *advance, int64_t now, sqlite3_stmt *statement, int *at)
 {
-    ct_store *store = tracker->store;
-    sqlite3_stmt *statement;
-    ctrack_status status;
-    if (advance->entry->file_id != 0) {
-        status = ct_store_statement(store, CT_APPEND_KNOWN, &statement, error);
-        if (status == CTRACK_OK) {
-            sqlite3_bind_int64(statement, 1, advance->entry->file_id);
-            sqlite3_bind_int64(statement, 2, advance->index);
-            sqlite3_bind_int64(statement, 3, now);
-            status = ct_sql_run(statement, "append to the log", error);
-        }
-        return status;
-    }
+    sqlite3_bind_int64(statement, (*at)++, advance->index);
+    sqlite3_bind_int64(statement, (*at)++, now);
+}
+
+static ctrack_status bind_known(ctrack *tracker, const ct_advance *advance, int64_t now, sqlite3_stmt *statement,
+                                int *at, ctrack_error *error)
+{
+    (void)tracker, (void)error;
+    sqlite3_bind_int64(statement, (*at)++, advance->entry->file_id);
+    bind_progress(advance, now, statement, at);
+    return CTRACK_OK;
+}
+
+static ctrack_status bind_new(ctrack *tracker, const ct_advance *advance, int64_t now, sqlite3_stmt *statement, int *at,
+                              ctrack_error *error)
+{
     ct_mutex_lock(&tracker->board->lock);
     ct_keyspace *keyspace = ct_map_keyspace_of(tracker->board->map, advance->entry);
     ct_mutex_unlock(&tracker->board->lock);
     int64_t keyspace_id;
-    status = ct_write_keyspace(tracker, keyspace, &keyspace_id, error);
-    status = status == CTRACK_OK ? ct_store_statement(store, CT_APPEND_NEW, &statement, error) : status;
+    ctrack_status status = ct_write_keyspace(tracker, keyspace, &keyspace_id, error);
     if (status == CTRACK_OK) {
         size_t length;
         const char *document_id = ct_map_document_of(advance->entry, &length);
-        sqlite3_bind_int64(statement, 1, keyspace_id);
-        sqlite3_bind_text(statement, 2, document_id, (int)length, SQLITE_STATIC);
-        sqlite3_bind_int64(statement, 3, advance->index);
-        sqlite3_bind_int64(statement, 4, now);
-        status = ct_sql_run(statement, "append to the log", error);
+        sqlite3_bind_int64(statement, (*at)++, keyspace_id);
+        sqlite3_bind_text(statement, (*at)++, document_id, (int)length, SQLITE_STATIC);
+        bind_progress(advance, now, statement, at);
+    }
+    return status;
+}
+
+/* How rows are appended: a key that the dictionary has is named by its id, another one by its text. */
+typedef struct form {
+    ct_statement one, many;
+    bind_row *bind;
+    bool known;
+} form;
+
+static const form forms[] = {{CT_APPEND_KNOWN, CT_APPEND_KNOWN_MANY, bind_known, true},
+                             {CT_APPEND_NEW, CT_APPEND_NEW_MANY, bind_new, false}};
+
+static ctrack_status append_rows(ctrack *tracker, const form *f, const ct_advance *const *rows, size_t count,
+                                 int64_t now, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    int at = 1;
+    ctrack_status status = ct_store_statement(tracker->store, count == 1 ? f->one : f->many, &statement, error);
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = f->bind(tracker, rows[i], now, statement, &at, error);
+    }
+    status = status == CTRACK_OK ? ct_sql_run(statement, "append to the log", error) : status;
+    if (status == CTRACK_OK) {
+        tracker->store->appended_seq = sqlite3_last_insert_rowid(tracker->store->db);
+    }
+    return status;
+}
+
+/* Appends the rows of the list that have this form. */
+static ctrack_status append_form(ctrack *tracker, const form *f, int64_t now, ctrack_error *error)
+{
+    const ct_advance *rows[CT_MANY];
+    size_t count = 0;
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = 0; i < tracker->advances.count && status == CTRACK_OK; i++) {
+        const ct_advance *advance = &tracker->advances.items[i];
+        if ((advance->entry->file_id != 0) == f->known) {
+            rows[count++] = advance;
+        }
+        if (count == CT_MANY) {
+            status = append_rows(tracker, f, rows, count, now, error);
+            count = 0;
+        }
+    }
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = append_rows(tracker, f, &rows[i], 1, now, error);
     }
     return status;
 }
@@ -151,9 +202,8 @@ static ctrack_status append(ctrack *tracker, ctrack_error *error)
 {
     ctrack_status status = CTRACK_OK;
     int64_t now = ct_clock_wall();
-    for (size_t i = 0; i < tracker->advances.count && status == CTRACK_OK; i++) {
-        status = append_one(tracker, &tracker->advances.items[i], now, error);
-        tracker->store->appended_seq = sqlite3_last_insert_rowid(tracker->store->db);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && status == CTRACK_OK; i++) {
+        status = append_form(tracker, &forms[i], now, error);
     }
     return status;
 }

@@ -22,9 +22,9 @@ typedef struct known_key {
 
 /* The progress of a key that is named by its text. */
 typedef struct new_key {
-    int64_t keyspace_id, operation_index, updated_at;
-    int64_t coordinate_id; /* once merged */
-    size_t text;           /* place of the document id in fold.texts; a pointer to it while sorting */
+    known_key progress; /* its coordinate_id is known once the key is in the dictionary */
+    int64_t keyspace_id;
+    size_t text; /* place of the document id in fold.texts; a pointer to it while sorting */
     const char *document_id;
     size_t length;
 } new_key;
@@ -79,9 +79,8 @@ ctrack_status ct_fold_add(ct_fold *fold, int64_t keyspace_id, const char *docume
         return ct_error_no_memory(error);
     }
     memcpy(fold->texts + fold->texts_size, document_id, length);
-    fold->fresh[fold->fresh_count++] = (new_key){.keyspace_id = keyspace_id,
-                                                 .operation_index = operation_index,
-                                                 .updated_at = updated_at,
+    fold->fresh[fold->fresh_count++] = (new_key){.progress = {0, operation_index, updated_at},
+                                                 .keyspace_id = keyspace_id,
                                                  .text = fold->texts_size,
                                                  .length = length};
     fold->texts_size += length;
@@ -90,6 +89,12 @@ ctrack_status ct_fold_add(ct_fold *fold, int64_t keyspace_id, const char *docume
 
 /* ---------------------------------------------------------------- sorting */
 
+/* The highest index first. */
+static int compare_index(const known_key *left, const known_key *right)
+{
+    return (left->operation_index < right->operation_index) - (left->operation_index > right->operation_index);
+}
+
 /* By id; of one id the highest index first. */
 static int compare_known(const void *a, const void *b)
 {
@@ -97,7 +102,7 @@ static int compare_known(const void *a, const void *b)
     if (left->coordinate_id != right->coordinate_id) {
         return left->coordinate_id < right->coordinate_id ? -1 : 1;
     }
-    return (left->operation_index < right->operation_index) - (left->operation_index > right->operation_index);
+    return compare_index(left, right);
 }
 
 static int compare_text(const new_key *left, const new_key *right)
@@ -115,10 +120,7 @@ static int compare_new(const void *a, const void *b)
 {
     const new_key *left = a, *right = b;
     int order = compare_text(left, right);
-    if (order != 0) {
-        return order;
-    }
-    return (left->operation_index < right->operation_index) - (left->operation_index > right->operation_index);
+    return order != 0 ? order : compare_index(&left->progress, &right->progress);
 }
 
 /* Sorts, and keeps of each key the highest index. */
@@ -151,68 +153,118 @@ static void sort(ct_fold *fold)
 
 /* ---------------------------------------------------------------- merging */
 
-static ctrack_status merge_latest(ct_store *store, const known_key *key, ctrack_error *error)
+/* Raises one row of ctrack_latest, or CT_MANY. */
+static ctrack_status raise_rows(ct_store *store, const known_key *const *keys, size_t count, ctrack_error *error)
 {
     sqlite3_stmt *statement;
-    ctrack_status status = ct_store_statement(store, CT_FOLD_RAISE, &statement, error);
-    if (status == CTRACK_OK) {
-        sqlite3_bind_int64(statement, 1, key->coordinate_id);
-        sqlite3_bind_int64(statement, 2, key->operation_index);
-        sqlite3_bind_int64(statement, 3, key->updated_at);
-        status = ct_sql_run(statement, "fold the log", error);
+    int at = 1;
+    ctrack_status status =
+        ct_store_statement(store, count == 1 ? CT_FOLD_RAISE : CT_FOLD_RAISE_MANY, &statement, error);
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        sqlite3_bind_int64(statement, at++, keys[i]->coordinate_id);
+        sqlite3_bind_int64(statement, at++, keys[i]->operation_index);
+        sqlite3_bind_int64(statement, at++, keys[i]->updated_at);
     }
-    return status;
+    return status == CTRACK_OK ? ct_sql_run(statement, "fold the log", error) : status;
 }
 
-/* The id of a key in the dictionary, where it is added if need be. */
-static ctrack_status define(ct_store *store, new_key *key, ctrack_error *error)
+static ctrack_status look_up(ct_store *store, new_key *key, ctrack_error *error)
 {
-    sqlite3_stmt *add, *find;
-    ctrack_status status = ct_store_statement(store, CT_FOLD_ADD_COORDINATE, &add, error);
-    status = status == CTRACK_OK ? ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error) : status;
+    sqlite3_stmt *find;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    sqlite3_bind_int64(add, 1, key->keyspace_id);
-    sqlite3_bind_text(add, 2, key->document_id, (int)key->length, SQLITE_STATIC);
+    sqlite3_bind_int64(find, 1, key->keyspace_id);
+    sqlite3_bind_text(find, 2, key->document_id, (int)key->length, SQLITE_STATIC);
+    status = ct_sql_step(find, &row, "read the dictionary", error);
+    if (status == CTRACK_OK && !row) {
+        status = ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the dictionary's index is wrong");
+    }
+    key->progress.coordinate_id = row ? sqlite3_column_int64(find, 0) : 0;
+    sqlite3_reset(find);
+    sqlite3_clear_bindings(find);
+    return status;
+}
+
+/* Sees to it that one key, or CT_MANY, stand in the dictionary: under the ids from `next` on, or the ones they have. */
+static ctrack_status define(ct_store *store, new_key *keys, size_t count, int64_t next, ctrack_error *error)
+{
+    sqlite3_stmt *add;
+    int at = 1;
+    ctrack_status status =
+        ct_store_statement(store, count == 1 ? CT_FOLD_ADD_COORDINATE : CT_FOLD_ADD_COORDINATE_MANY, &add, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        keys[i].progress.coordinate_id = next + (int64_t)i;
+        sqlite3_bind_int64(add, at++, keys[i].progress.coordinate_id);
+        sqlite3_bind_int64(add, at++, keys[i].keyspace_id);
+        sqlite3_bind_text(add, at++, keys[i].document_id, (int)keys[i].length, SQLITE_STATIC);
+    }
     status = ct_sql_run(add, "add to the dictionary", error);
-    if (status == CTRACK_OK && sqlite3_changes(store->db) > 0) {
-        key->coordinate_id = sqlite3_last_insert_rowid(store->db);
-    } else if (status == CTRACK_OK) {
-        bool row = false;
-        sqlite3_bind_int64(find, 1, key->keyspace_id);
-        sqlite3_bind_text(find, 2, key->document_id, (int)key->length, SQLITE_STATIC);
-        status = ct_sql_step(find, &row, "read the dictionary", error);
-        if (status == CTRACK_OK && !row) {
-            status = ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the dictionary's index is wrong");
+    if (status == CTRACK_OK && sqlite3_changes(store->db) < (int)count) {
+        for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+            status = look_up(store, &keys[i], error);
         }
-        key->coordinate_id = row ? sqlite3_column_int64(find, 0) : 0;
-        sqlite3_reset(find);
-        sqlite3_clear_bindings(find);
     }
     sqlite3_clear_bindings(add);
     return status;
 }
 
+/* The first id that the dictionary has not given yet. */
+static ctrack_status next_id(ct_store *store, size_t count, int64_t *next, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_FOLD_LAST_COORDINATE, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the dictionary", error) : status;
+    if (row) {
+        int64_t last = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+        if (last < 0 || (uint64_t)(INT64_MAX - last) < count) {
+            return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the dictionary has no id left");
+        }
+        *next = last + 1;
+    }
+    return status;
+}
+
+/* How many of the rows from `first` on go into one statement. */
+static size_t rows_at(size_t first, size_t end)
+{
+    return end - first >= CT_MANY ? CT_MANY : 1;
+}
+
 static ctrack_status merge_known(const ct_fold *fold, ct_store *store, size_t first, size_t end, ctrack_error *error)
 {
+    const known_key *keys[CT_MANY];
     ctrack_status status = CTRACK_OK;
-    for (size_t i = first; i < end && status == CTRACK_OK; i++) {
-        status = merge_latest(store, &fold->known[i], error);
+    for (size_t count; first < end && status == CTRACK_OK; first += count) {
+        count = rows_at(first, end);
+        for (size_t i = 0; i < count; i++) {
+            keys[i] = &fold->known[first + i];
+        }
+        status = raise_rows(store, keys, count, error);
     }
     return status;
 }
 
 static ctrack_status merge_new(const ct_fold *fold, ct_store *store, size_t first, size_t end, ctrack_error *error)
 {
-    ctrack_status status = CTRACK_OK;
-    for (size_t i = first; i < end && status == CTRACK_OK; i++) {
-        new_key *key = &fold->fresh[i];
-        status = define(store, key, error);
-        if (status == CTRACK_OK) {
-            known_key known = {key->coordinate_id, key->operation_index, key->updated_at};
-            status = merge_latest(store, &known, error);
+    const known_key *keys[CT_MANY];
+    int64_t next = 0;
+    ctrack_status status = first < end ? next_id(store, end - first, &next, error) : CTRACK_OK;
+    for (size_t count; first < end && status == CTRACK_OK; first += count) {
+        count = rows_at(first, end);
+        for (size_t i = 0; i < count; i++) {
+            keys[i] = &fold->fresh[first + i].progress;
         }
+        status = define(store, &fold->fresh[first], count, next, error);
+        status = status == CTRACK_OK ? raise_rows(store, keys, count, error) : status;
+        next += (int64_t)count;
     }
     return status;
 }
@@ -247,7 +299,7 @@ static ctrack_status add_row(ct_fold *fold, const ct_row *row, ctrack_error *err
 static ctrack_status read_piece(ct_fold *fold, ct_store *store, int64_t limit, bool *more, ctrack_error *error)
 {
     sqlite3_stmt *statement;
-    ctrack_status status = ct_store_statement(store, CT_FOLD_READ, &statement, error);
+    ctrack_status status = ct_store_statement(store, CT_LOG_READ, &statement, error);
     int64_t count = 0;
     *more = true;
     if (status != CTRACK_OK) {
@@ -387,7 +439,7 @@ static void tell_ids(ctrack *tracker, const ct_fold *fold, size_t first, size_t 
         if (ct_map_bound(board->map, key->keyspace_id, &keyspace) && keyspace != NULL) {
             ct_entry *entry = ct_map_find_document(board->map, keyspace, key->document_id, key->length);
             if (entry != NULL) {
-                entry->file_id = key->coordinate_id;
+                entry->file_id = key->progress.coordinate_id;
             }
         }
     }

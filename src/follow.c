@@ -4,10 +4,8 @@
 #include <string.h>
 
 #include "error.h"
+#include "load.h"
 #include "sql.h"
-
-/* While loading, nobody else knows the board yet: steps are published in pieces that stay in the processor's cache. */
-#define LOAD_PIECE 4096
 
 typedef struct reading {
     ctrack *tracker;
@@ -46,6 +44,14 @@ static ctrack_status learn_keyspace(ctrack *tracker, int64_t id, ct_keyspace **k
     }
     sqlite3_reset(statement);
     return status;
+}
+
+ctrack_status ct_follow_keyspace(ctrack *tracker, int64_t id, ct_keyspace **keyspace, ctrack_error *error)
+{
+    ct_mutex_lock(&tracker->board->lock);
+    bool known = ct_map_bound(tracker->board->map, id, keyspace);
+    ct_mutex_unlock(&tracker->board->lock);
+    return known ? CTRACK_OK : learn_keyspace(tracker, id, keyspace, error);
 }
 
 /* Turns a row of ours into a step. The board's lock is held. */
@@ -93,9 +99,6 @@ static ctrack_status add_row(reading *r, const ct_row *row, ctrack_error *error)
         status = learn_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
         status = status == CTRACK_OK ? take_row(r, row, &known, error) : status;
     }
-    if (status == CTRACK_OK && !r->tracker->store->loaded && r->tracker->advances.count >= LOAD_PIECE) {
-        ct_board_publish(r->tracker->board, &r->tracker->advances);
-    }
     return status;
 }
 
@@ -135,8 +138,10 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
     }
     reading r = {.tracker = tracker};
     /* A log that ends before what we have seen was not written by ctrack alone: trust nothing that we knew. */
-    r.whole = !store->loaded || first > store->seen_seq + 1 || *seen < store->seen_seq;
-    if (!r.whole && *seen > store->seen_seq) {
+    r.whole = store->loaded && (first > store->seen_seq + 1 || *seen < store->seen_seq);
+    if (!store->loaded) {
+        status = ct_load(tracker, folded, error);
+    } else if (!r.whole && *seen > store->seen_seq) {
         status = read_rows(&r, CT_READ_LOG, store->seen_seq, error);
     }
     if (status == CTRACK_OK && r.replaced) {
@@ -167,7 +172,7 @@ ctrack_status ct_follow(ctrack *tracker, ctrack_error *error)
         ct_board_cancel(tracker->board, &tracker->advances);
         return status;
     }
-    if (whole && store->loaded) {
+    if (whole) {
         ct_board_replace(tracker->board, &tracker->advances);
     } else {
         ct_board_publish(tracker->board, &tracker->advances);
@@ -182,7 +187,8 @@ ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error
 {
     int64_t version;
     ctrack_status status = ct_store_look(tracker->store, &version, followed, error);
-    return status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
+    status = status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
+    return ct_store_explain(tracker->store, status, error);
 }
 
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
@@ -193,6 +199,9 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
         return ct_error_no_memory(error);
     }
     ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
+    if (status == CTRACK_OK && followed) {
+        ct_keeper_consider(tracker); /* progress that is only staged is to be folded too */
+    }
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return status;
 }

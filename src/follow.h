@@ -3,8 +3,8 @@
 #define CT_FOLLOW_H
 
 /**
- * The one path from the file to memory: read what is new, publish it, wake. It serves loading, looking for what other
- * connections have committed, and catching up before a commit of our own.
+ * The one path from the file to memory: read what is new, publish it, wake. It serves looking for what other
+ * connections have committed, and catching up before a commit of our own; and it begins with loading (load.h).
  *
  * The rows behind the last seq that was seen are what is new. If they are not all there any more, because the log was
  * folded and trimmed in the meantime, or one of them says that everything was replaced, all is read anew: what is
@@ -21,5 +21,8 @@ ctrack_status ct_follow(ctrack *tracker, ctrack_error *error);
 ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error *error);
 /** The same, by somebody who does not hold the turn. */
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error);
+
+/** What a keyspace id of the file stands for; *keyspace is NULL if it is another read model's. The turn is held. */
+ctrack_status ct_follow_keyspace(ctrack *tracker, int64_t id, ct_keyspace **keyspace, ctrack_error *error);
 
 #endif

@@ -2,6 +2,7 @@
 #include "map.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,6 +51,9 @@ struct ct_map {
     const binding *last_binding; /* likewise */
     unsigned char *scratch;      /* a hash key under construction */
     size_t scratch_capacity;
+    slot *ahead[CT_MAP_AHEAD]; /* loaded, and not in the table yet */
+    size_t ahead_count;
+    size_t repeated; /* loaded, and in the table before */
     size_t seen;
     uint64_t seed;
 };
@@ -80,6 +84,9 @@ void ct_map_free(ct_map *map)
 {
     if (map == NULL) {
         return;
+    }
+    while (map->ahead_count > 0) {
+        ct_free(map->ahead[--map->ahead_count]);
     }
     slot *s, *next_slot;
     HASH_ITER(hh, map->slots, s, next_slot)
@@ -292,6 +299,137 @@ ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, 
     }
     return &s->entry;
 }
+
+/* ---------------------------------------------------------------- many keys at once */
+
+/*
+ * In a table of a million keys, a look-up waits for main memory about four times: for the text, the bucket, the slot
+ * that the bucket begins with and the next one. Where the keys are known beforehand, the waits overlap.
+ */
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+static const UT_hash_bucket *bucket_of(const ct_map *map, unsigned hash)
+{
+    const UT_hash_table *table = map->slots->hh.tbl;
+    return &table->buckets[hash & (table->num_buckets - 1)];
+}
+
+/* A slot lies in two or three lines of the cache: what the chain needs and the key are not in the first. */
+static void fetch_slot(const UT_hash_handle *handle)
+{
+    if (handle != NULL) {
+        PREFETCH((const char *)handle - offsetof(slot, hh));
+        PREFETCH(&handle->hashv);
+    }
+}
+
+/* Fetches what the buckets of these hash values begin with. The table is not empty. */
+static void fetch_chains(const ct_map *map, const unsigned *hashes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fetch_slot(bucket_of(map, hashes[i])->hh_head);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const UT_hash_handle *head = bucket_of(map, hashes[i])->hh_head;
+        if (head != NULL && head->hashv != hashes[i]) {
+            fetch_slot(head->hh_next);
+        }
+    }
+}
+
+void ct_map_expect(ct_map *map, const ctrack_coordinate *coordinates, size_t count)
+{
+    unsigned hashes[CT_MAP_AHEAD];
+    size_t known = 0;
+    if (map->slots == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        PREFETCH(coordinates[i].document_id);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const ctrack_coordinate *c = &coordinates[i];
+        bool given = c->document_id != NULL && c->scope != NULL && c->branch != NULL;
+        const space *k = given ? lookup_space(map, c->scope, c->branch) : NULL;
+        size_t length = k != NULL ? build_key(map, k->keyspace.number, c->document_id, strlen(c->document_id)) : 0;
+        if (length > 0) {
+            hashes[known] = hash_of(map, map->scratch, length);
+            PREFETCH(bucket_of(map, hashes[known++]));
+        }
+    }
+    fetch_chains(map, hashes, known);
+}
+
+/* Puts a loaded key into the table, or its progress into the entry that the key has already. */
+static int link_loaded(ct_map *map, slot *s)
+{
+    unsigned hash = s->hh.hashv, length = s->hh.keylen;
+    slot *found = NULL;
+    HASH_FIND_BYHASHVALUE(hh, map->slots, s->key, length, hash, found);
+    if (found != NULL) {
+        map->repeated++;
+        if (found->entry.index < s->entry.index) {
+            ct_map_set(map, &found->entry, s->entry.index);
+        }
+        found->entry.file_id = s->entry.file_id != 0 ? s->entry.file_id : found->entry.file_id;
+        ct_free(s);
+        return 0;
+    }
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->slots, s->key, length, hash, s);
+    if (s->hh.tbl == NULL) {
+        ct_free(s);
+        return -1;
+    }
+    map->seen += (size_t)(s->entry.index >= 0);
+    return 0;
+}
+
+int ct_map_load_end(ct_map *map, size_t *repeated)
+{
+    unsigned hashes[CT_MAP_AHEAD];
+    int result = 0;
+    for (size_t i = 0; i < map->ahead_count; i++) {
+        hashes[i] = map->ahead[i]->hh.hashv;
+    }
+    if (map->slots != NULL) {
+        fetch_chains(map, hashes, map->ahead_count);
+    }
+    for (size_t i = 0; i < map->ahead_count; i++) {
+        result = link_loaded(map, map->ahead[i]) == 0 ? result : -1;
+    }
+    map->ahead_count = 0;
+    *repeated = map->repeated;
+    return result;
+}
+
+int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size, int64_t index,
+                int64_t file_id, ct_entry **entry)
+{
+    size_t length = sizeof keyspace->number + size, repeated;
+    slot *s = ct_alloc(sizeof *s + length);
+    if (s == NULL) {
+        return -1;
+    }
+    s->entry = (ct_entry){.index = index, .waiting = NULL, .file_id = file_id};
+    memcpy(s->key, &keyspace->number, sizeof keyspace->number);
+    memcpy(s->key + sizeof keyspace->number, document_id, size);
+    s->hh.keylen = (unsigned)length;
+    s->hh.hashv = hash_of(map, s->key, length);
+    if (map->slots != NULL) {
+        PREFETCH(bucket_of(map, s->hh.hashv));
+    }
+    map->ahead[map->ahead_count++] = s;
+    if (entry != NULL) {
+        *entry = &s->entry;
+    }
+    return map->ahead_count < CT_MAP_AHEAD ? 0 : ct_map_load_end(map, &repeated);
+}
+
+/* ---------------------------------------------------------------- keeping count */
 
 void ct_map_release(ct_map *map, ct_entry *entry)
 {

@@ -46,6 +46,23 @@ ct_entry *ct_map_find_or_add(ct_map *map, const ctrack_key *key);
 ct_entry *ct_map_find_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length);
 ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length);
 
+/**
+ * Asks for the memory that looking up these keys is going to need, so that the processor fetches it for all of them at
+ * once instead of for one after the other. It changes nothing. At most CT_MAP_AHEAD coordinates; text may be NULL.
+ */
+void ct_map_expect(ct_map *map, const ctrack_coordinate *coordinates, size_t count);
+#define CT_MAP_AHEAD 32
+
+/**
+ * Adds the key with progress, for a map that many keys go into one after the other: a key is put into the table a few
+ * calls later, or by ct_map_load_end(), when the memory for it has been fetched. A key that the map has by then keeps
+ * the higher progress, and the entry given here is gone. `entry` may be NULL. 0, or -1: no memory.
+ */
+int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length, int64_t index,
+                int64_t file_id, ct_entry **entry);
+/** *repeated: how many of the keys loaded so far the map had already. 0, or -1: no memory. */
+int ct_map_load_end(ct_map *map, size_t *repeated);
+
 /** Removes and frees the entry if it has neither progress nor waits. */
 void ct_map_release(ct_map *map, ct_entry *entry);
 /** Gives an entry another index, and keeps count of the keys that have progress. */

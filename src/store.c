@@ -24,6 +24,24 @@
 /* The page cache, at the most: all of ctrack_latest for three million keys, so that a fold does not read it anew. */
 #define CACHE_KIB 65536
 
+/*
+ * Rows of a statement that takes many. OR FAIL spares SQLite the journal that would let one statement be undone:
+ * whatever fails, the whole transaction is rolled back.
+ */
+#define FOUR(row) row "," row "," row "," row
+#define MANY(row) FOUR(FOUR(FOUR(row)))
+_Static_assert(CT_MANY == 4 * 4 * 4, "MANY() makes as many rows");
+
+#define APPEND_KNOWN "INSERT OR FAIL INTO main.ctrack_advance (coordinate_id, operation_index, updated_at) VALUES "
+#define APPEND_NEW \
+    "INSERT OR FAIL INTO main.ctrack_advance (keyspace_id, document_id, operation_index, updated_at) VALUES "
+#define ADD_COORDINATE "INSERT OR FAIL INTO main.ctrack_coordinate (id, keyspace_id, document_id) VALUES "
+#define UNLESS_THERE " ON CONFLICT (keyspace_id, document_id) DO NOTHING"
+#define RAISE "INSERT OR FAIL INTO main.ctrack_latest (coordinate_id, operation_index, updated_at) VALUES "
+#define IF_HIGHER \
+    " ON CONFLICT (coordinate_id) DO UPDATE SET operation_index = excluded.operation_index, " \
+    "updated_at = excluded.updated_at WHERE excluded.operation_index > operation_index"
+
 static const char *const texts[CT_STATEMENTS] = {
     [CT_DATA_VERSION] = "PRAGMA main.data_version",
     [CT_BEGIN] = "BEGIN",
@@ -34,26 +52,28 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_LOG_RANGE] = "SELECT folded_seq, (SELECT min(seq) FROM main.ctrack_advance), "
                      "(SELECT max(seq) FROM main.ctrack_advance) FROM main.ctrack_fold",
     [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
-                       "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id",
+                       "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id "
+                       "ORDER BY l.coordinate_id",
     [CT_READ_LOG] = "SELECT a.seq, a.coordinate_id, coalesce(a.keyspace_id, c.keyspace_id), "
                     "coalesce(a.document_id, c.document_id), a.operation_index, a.updated_at "
                     "FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
                     "WHERE a.seq > ?1 ORDER BY a.seq",
+    [CT_READ_COORDINATE] = "SELECT keyspace_id, document_id FROM main.ctrack_coordinate WHERE id = ?1",
     [CT_READ_KEYSPACE] = "SELECT read_model, scope, branch FROM main.ctrack_keyspace WHERE id = ?1",
     [CT_ADD_KEYSPACE] = "INSERT INTO main.ctrack_keyspace (read_model, scope, branch) VALUES (?1, ?2, ?3)",
     [CT_FIND_KEYSPACE] = "SELECT id FROM main.ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3",
-    [CT_APPEND_KNOWN] =
-        "INSERT INTO main.ctrack_advance (coordinate_id, operation_index, updated_at) VALUES (?1, ?2, ?3)",
-    [CT_APPEND_NEW] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
-                      "VALUES (?1, ?2, ?3, ?4)",
-    [CT_FOLD_READ] = "SELECT seq, coordinate_id, keyspace_id, document_id, operation_index, updated_at "
-                     "FROM main.ctrack_advance WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    [CT_APPEND_KNOWN] = APPEND_KNOWN "(?,?,?)",
+    [CT_APPEND_KNOWN_MANY] = APPEND_KNOWN MANY("(?,?,?)"),
+    [CT_APPEND_NEW] = APPEND_NEW "(?,?,?,?)",
+    [CT_APPEND_NEW_MANY] = APPEND_NEW MANY("(?,?,?,?)"),
+    [CT_LOG_READ] = "SELECT seq, coordinate_id, keyspace_id, document_id, operation_index, updated_at "
+                    "FROM main.ctrack_advance WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [CT_FOLD_FIND_COORDINATE] = "SELECT id FROM main.ctrack_coordinate WHERE keyspace_id = ?1 AND document_id = ?2",
-    [CT_FOLD_ADD_COORDINATE] =
-        "INSERT INTO main.ctrack_coordinate (keyspace_id, document_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    [CT_FOLD_RAISE] = "INSERT INTO main.ctrack_latest (coordinate_id, operation_index, updated_at) VALUES (?1, ?2, ?3) "
-                      "ON CONFLICT DO UPDATE SET operation_index = excluded.operation_index, "
-                      "updated_at = excluded.updated_at WHERE excluded.operation_index > operation_index",
+    [CT_FOLD_LAST_COORDINATE] = "SELECT max(id) FROM main.ctrack_coordinate",
+    [CT_FOLD_ADD_COORDINATE] = ADD_COORDINATE "(?,?,?)" UNLESS_THERE,
+    [CT_FOLD_ADD_COORDINATE_MANY] = ADD_COORDINATE MANY("(?,?,?)") UNLESS_THERE,
+    [CT_FOLD_RAISE] = RAISE "(?,?,?)" IF_HIGHER,
+    [CT_FOLD_RAISE_MANY] = RAISE MANY("(?,?,?)") IF_HIGHER,
     [CT_FOLD_SET] = "UPDATE main.ctrack_fold SET folded_seq = ?1",
     [CT_FOLD_TRIM] = "DELETE FROM main.ctrack_advance WHERE seq <= ?1",
     [CT_CLEAR_READ_MODEL] =
@@ -192,8 +212,10 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 static ctrack_status integer(sqlite3_stmt *statement, int column, int64_t least, int64_t absent, int64_t *value,
                              ctrack_error *error)
 {
-    int type = sqlite3_column_type(statement, column);
-    *value = type == SQLITE_NULL ? absent : sqlite3_column_int64(statement, column);
+    /* No other thread uses the connection, so SQLite lets its value be looked at where it stands. */
+    sqlite3_value *found = sqlite3_column_value(statement, column);
+    int type = sqlite3_value_type(found);
+    *value = type == SQLITE_NULL ? absent : sqlite3_value_int64(found);
     if ((type != SQLITE_INTEGER && type != SQLITE_NULL) || (type == SQLITE_INTEGER && *value < least)) {
         return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: a number in a ctrack table is out of range");
     }
@@ -369,7 +391,15 @@ static int try_again(void *argument, int tries)
 static ctrack_status inspect(ct_store *store, ctrack_error *error)
 {
     ctrack_status status = pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
-    return status == CTRACK_OK ? ct_migrate_check(store->db, &store->schema, error) : status;
+    status = status == CTRACK_OK ? ct_migrate_check(store->db, &store->schema, error) : status;
+    int code = sqlite3_extended_errcode(store->db);
+    if (status == CTRACK_READ_ONLY && (code == SQLITE_READONLY_DIRECTORY || code == SQLITE_READONLY_CANTINIT)) {
+        status = ct_error_set(error, status,
+                              "the write-ahead log has no index and may not be given one: reading needs the right to "
+                              "write in the directory, unless a process that may write has the file open (SQLite %d)",
+                              code);
+    }
+    return status;
 }
 
 static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, ctrack_error *error)
@@ -511,6 +541,12 @@ ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
         return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
     }
     return CTRACK_OK;
+}
+
+ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error)
+{
+    ctrack_status cause = status != CTRACK_OK ? ct_store_check_file(store, error) : CTRACK_OK;
+    return cause != CTRACK_OK ? cause : status;
 }
 
 void ct_store_close(ct_store *store)

@@ -69,11 +69,6 @@ void ct_condition_signal(ct_condition *condition)
     must(pthread_cond_signal(&condition->condition));
 }
 
-void ct_condition_broadcast(ct_condition *condition)
-{
-    must(pthread_cond_broadcast(&condition->condition));
-}
-
 int ct_gate_init(ct_gate *gate)
 {
     gate->next = NULL;

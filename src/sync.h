@@ -29,7 +29,6 @@ void ct_condition_destroy(ct_condition *condition);
 /** Waits until signalled or the deadline (CT_NEVER: none) has passed; may also return for no reason. */
 void ct_condition_wait(ct_condition *condition, ct_mutex *mutex, int64_t deadline);
 void ct_condition_signal(ct_condition *condition);
-void ct_condition_broadcast(ct_condition *condition);
 
 /**
  * A gate: closed until somebody opens it, once. It stands on the stack of the one thread that waits at it. It is a

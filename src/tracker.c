@@ -372,6 +372,7 @@ ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_erro
     ct_board_stats(tracker->board, &all);
     status = tracker->store != NULL ? store_stats(tracker, &all, error) : CTRACK_OK;
     if (status == CTRACK_OK) {
+        memset(stats, 0, size); /* a newer header may have counts that this library does not know of */
         memcpy(stats, &all, size < sizeof all ? size : sizeof all);
         stats->size = size;
     }

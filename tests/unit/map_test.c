@@ -534,6 +534,106 @@ static void test_releasing_needs_no_memory(void **state)
     assert_int_equal(entries(map), 0);
 }
 
+/* ---------------------------------------------------------------- many keys at once */
+
+static void load_numbered(ct_map *map, int number, int64_t index, int64_t file_id, ct_entry **entry)
+{
+    char text[3][40];
+    ctrack_key k = numbered(number, text);
+    ct_keyspace *keyspace = ct_map_keyspace(map, k.scope, k.branch);
+    assert_non_null(keyspace);
+    assert_int_equal(ct_map_load(map, keyspace, k.document_id, strlen(k.document_id), index, file_id, entry), 0);
+}
+
+/* Also with a few keys that do not fill the list of those under way. */
+static void test_loaded_keys_are_all_found_where_they_were_said_to_be(void **state)
+{
+    static ct_entry *given[1000];
+    static const int counts[] = {1, CT_MAP_AHEAD - 1, CT_MAP_AHEAD, CT_MAP_AHEAD + 1, 1000};
+    (void)state;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        size_t repeated = 99;
+        ct_map *map = ct_map_new();
+        for (int i = 0; i < counts[c]; i++) {
+            load_numbered(map, i, i, i + 7, &given[i]);
+        }
+        assert_int_equal(ct_map_load_end(map, &repeated), 0);
+        assert_int_equal(repeated, 0);
+        assert_int_equal(ct_map_count(map), counts[c]);
+        assert_int_equal(entries(map), counts[c]);
+        for (int i = 0; i < counts[c]; i++) {
+            char text[3][40];
+            assert_ptr_equal(find(map, numbered(i, text)), given[i]);
+            assert_int_equal(given[i]->index, i);
+            assert_int_equal(given[i]->file_id, i + 7);
+        }
+        ct_map_free(map);
+    }
+}
+
+static void test_a_key_that_is_loaded_twice_keeps_the_higher_progress(void **state)
+{
+    ct_map *map = *state;
+    ct_entry *entry;
+    size_t repeated;
+    char text[3][40];
+    load_numbered(map, 1, 5, 11, &entry);
+    load_numbered(map, 2, 5, 12, NULL);
+    load_numbered(map, 1, 4, 0, NULL);
+    load_numbered(map, 2, 6, 0, NULL);
+    assert_int_equal(ct_map_load_end(map, &repeated), 0);
+    assert_int_equal(repeated, 2);
+    assert_int_equal(entries(map), 2);
+    assert_int_equal(ct_map_count(map), 2);
+    assert_ptr_equal(find(map, numbered(1, text)), entry);
+    assert_int_equal(entry->index, 5);
+    assert_int_equal(entry->file_id, 11);
+    assert_int_equal(find(map, numbered(2, text))->index, 6);
+    assert_int_equal(find(map, numbered(2, text))->file_id, 12);
+}
+
+static void test_expecting_keys_changes_nothing(void **state)
+{
+    ct_map *map = *state;
+    size_t repeated;
+    char text[3][40];
+    ctrack_key one = numbered(1, text);
+    const ctrack_coordinate coordinates[] = {{one.document_id, one.scope, one.branch, 0},
+                                             {"never seen", one.scope, one.branch, 0},
+                                             {one.document_id, "never seen", one.branch, 0},
+                                             {NULL, one.scope, one.branch, 0},
+                                             {one.document_id, NULL, NULL, -1}};
+    ct_map_expect(map, coordinates, 5);
+    load_numbered(map, 1, 5, 11, NULL);
+    assert_int_equal(ct_map_load_end(map, &repeated), 0);
+    ct_map_expect(map, coordinates, 5);
+    assert_int_equal(entries(map), 1);
+    assert_int_equal(find(map, one)->index, 5);
+}
+
+static void test_loading_without_memory_says_so_and_leaks_nothing(void **state)
+{
+    (void)state;
+    long before = memory_blocks();
+    MEMORY_SWEEP(at_allocation, failed)
+    {
+        ct_map *map = ct_map_new();
+        ct_keyspace *keyspace = ct_map_keyspace(map, "scope", "branch");
+        int result = 0;
+        size_t repeated;
+        char id[20];
+        memory_fail_after(at_allocation);
+        for (int i = 0; i < 3 * CT_MAP_AHEAD + 1 && result == 0; i++) {
+            result = ct_map_load(map, keyspace, id, (size_t)snprintf(id, sizeof id, "%d", i), i, i + 1, NULL);
+        }
+        result = result == 0 ? ct_map_load_end(map, &repeated) : result;
+        failed = memory_has_failed();
+        assert_int_equal(result, failed ? -1 : 0);
+        ct_map_free(map);
+    }
+    assert_int_equal(memory_blocks(), before);
+}
+
 #define MAP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
@@ -566,6 +666,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_adding_a_key_without_memory_changes_nothing),
         cmocka_unit_test(test_making_a_keyspace_without_memory_changes_nothing),
         cmocka_unit_test(test_binding_without_memory_changes_nothing),
+        cmocka_unit_test(test_loaded_keys_are_all_found_where_they_were_said_to_be),
+        MAP_TEST(test_a_key_that_is_loaded_twice_keeps_the_higher_progress),
+        MAP_TEST(test_expecting_keys_changes_nothing),
+        cmocka_unit_test(test_loading_without_memory_says_so_and_leaks_nothing),
         MAP_TEST(test_looking_for_a_key_that_is_there_needs_no_memory),
         MAP_TEST(test_releasing_needs_no_memory),
     };

@@ -146,7 +146,6 @@ typedef struct hand_over {
     ct_mutex lock;
     ct_condition changed;
     int turn;    /* lock */
-    int started; /* lock */
 } hand_over;
 
 static void *play(void *argument)
@@ -182,43 +181,6 @@ static void test_a_signal_wakes_the_thread_that_waits(void **state)
     ct_mutex_unlock(&h.lock);
     thread_join(thread);
     assert_int_equal(h.turn, 1000);
-    ct_condition_destroy(&h.changed);
-    ct_mutex_destroy(&h.lock);
-}
-
-static void *wait_for_a_turn(void *argument)
-{
-    hand_over *h = argument;
-    ct_mutex_lock(&h->lock);
-    h->started++;
-    ct_condition_broadcast(&h->changed);
-    while (h->turn == 0) {
-        ct_condition_wait(&h->changed, &h->lock, CT_NEVER);
-    }
-    ct_mutex_unlock(&h->lock);
-    return NULL;
-}
-
-static void test_a_broadcast_wakes_all(void **state)
-{
-    (void)state;
-    hand_over h = {.turn = 0};
-    assert_int_equal(ct_mutex_init(&h.lock), 0);
-    assert_int_equal(ct_condition_init(&h.changed), 0);
-    pthread_t threads[WAITERS];
-    for (int i = 0; i < WAITERS; i++) {
-        threads[i] = thread_start(wait_for_a_turn, &h);
-    }
-    ct_mutex_lock(&h.lock);
-    while (h.started < WAITERS) {
-        ct_condition_wait(&h.changed, &h.lock, CT_NEVER);
-    }
-    h.turn = 1;
-    ct_condition_broadcast(&h.changed);
-    ct_mutex_unlock(&h.lock);
-    for (int i = 0; i < WAITERS; i++) {
-        thread_join(threads[i]);
-    }
     ct_condition_destroy(&h.changed);
     ct_mutex_destroy(&h.lock);
 }
@@ -289,7 +251,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_gate_opened_by_another_thread_lets_through),
         cmocka_unit_test(test_a_gate_may_go_as_soon_as_its_thread_is_through),
         cmocka_unit_test(test_a_signal_wakes_the_thread_that_waits),
-        cmocka_unit_test(test_a_broadcast_wakes_all),
         cmocka_unit_test(test_a_condition_returns_when_the_deadline_has_passed),
         cmocka_unit_test(test_a_thread_knows_itself_and_takes_no_signals),
     };
