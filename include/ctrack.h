@@ -37,6 +37,9 @@
  * - Text is UTF-8 without NUL, at most CTRACK_TEXT_MAX bytes for each component. Empty text and ':' are legal.
  * - Index 0 and "never seen" are different: ctrack_get_latest() says CTRACK_NOT_FOUND for the latter.
  * - Do not use the file on a network file system: SQLite's write-ahead log needs shared memory.
+ * - Do not remove, replace or truncate the file, nor its -wal and -shm, while anybody has it open. Trackers notice when
+ *   it is gone, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
+ * damages that one (https://www.sqlite.org/howtocorrupt.html).
  * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
  * - Two trackers with the same read model name on one file report for one and the same read model.
  * - The tracker is as durable as `durability` says. If the read model's own tables are less durable, progress may be
@@ -137,9 +140,11 @@ typedef struct ctrack_options {
     size_t size;                  /**< sizeof(ctrack_options) of the caller */
     const char *read_model;       /**< NULL: "default". Several read models share a file without seeing each other. */
     ctrack_durability durability; /**< default: CTRACK_DURABLE_FULL */
-    bool read_only;               /**< open an existing file for reading and waiting; updates are CTRACK_READ_ONLY */
-    int64_t busy_timeout_ms;      /**< how long to wait for another process's write lock; negative: the default, 5 s */
-    ctrack_log_callback *log;     /**< NULL: silent */
+    /** Open an existing file for reading and waiting; updates are CTRACK_READ_ONLY. Without the right to write in the
+     * file's directory it works while a process that has it keeps the file open; SQLite needs the -shm file. */
+    bool read_only;
+    int64_t busy_timeout_ms;  /**< how long to wait for another process's write lock; negative: the default, 5 s */
+    ctrack_log_callback *log; /**< NULL: silent */
     void *log_argument;
     bool follow; /**< see what other processes commit as it happens, even while no wait is pending */
 } ctrack_options;
@@ -155,7 +160,8 @@ typedef struct ctrack_options {
  * Opens a tracker on a file, or in memory only.
  *
  * The file is created with mode 0600 if it does not exist, brought to the current schema, checked, and its progress
- * loaded. It may be a database that holds other tables too. The path is a plain file name: `file:` URIs, `:memory:`
+ * loaded. It may be a database that holds other tables too; it is brought to WAL mode, unless it is opened for reading
+ * only. The path is a plain file name: `file:` URIs, `:memory:`
  * and the empty name are refused, and so is a symbolic link as the last component.
  *
  * @param[in]  path     NULL: memory only, nothing is durable.
@@ -271,11 +277,14 @@ struct sqlite3;
 /**
  * Stages progress through the caller's own connection, within the caller's own transaction: the read model's rows and
  * its progress commit or roll back together, and progress is never ahead of the data nor behind it. The ctrack tables
- * may be in the connection's main database or in an attached one; a tracker must have been opened on that file once.
+ * may be in the connection's main database or in an attached one, which are looked at in this order, the attached ones
+ * in the order of attaching; a tracker must have been opened on that file once. Of a commit that concerns two files in
+ * WAL mode a crash may leave one half (https://www.sqlite.org/lang_attach.html): keep rows and progress in one file.
  *
- * Outside of a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a
- * tracker of this process. Progress may only rise: a staged index at or below the present progress has no effect.
- * How durable the commit is, the connection's `synchronous` decides. sqlite3_last_insert_rowid() is as before the call;
+ * Any journal mode will do, but while a tracker is open the file is in WAL mode; ctrack_open() sees to that. Outside of
+ * a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a tracker of
+ * this process. Progress may only rise: a staged index at or below the present progress has no effect. How durable the
+ * commit is, the connection's `synchronous` decides. sqlite3_last_insert_rowid() is as before the call;
  * sqlite3_changes() and sqlite3_total_changes() are not.
  *
  * @param[in] db          Used by the calling thread, and by no other meanwhile.
@@ -515,10 +524,52 @@ typedef struct ctrack_stats {
     uint64_t wal_pages;                           /**< in SQLite's write-ahead log, after the last commit */
     int sqlite_version;                           /**< such as 3040001; 0 in memory */
     bool sqlite_exposed; /**< the engine has SQLite's WAL-reset bug; ctrack avoids what triggers it */
+    uint64_t file_bytes; /**< size of the file, now; 0 in memory, as the next two */
+    uint64_t wal_bytes;  /**< size of its write-ahead log, which is kept for reuse: more than what is in it */
+    int page_bytes;      /**< size of a page of either */
 } ctrack_stats;
 
-/** Reads the counts. Errors: CTRACK_INVALID when `size` is not one that a version of the header has had. */
+/**
+ * Reads the counts. Exactly `size` bytes are written: what the caller's struct lacks is left out, what the library does
+ * not know of is 0.
+ *
+ * Errors: CTRACK_INVALID when `size` cannot be a sizeof(ctrack_stats).
+ */
 CTRACK_API ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error);
+
+/** The read models of a file, as of one moment. */
+typedef struct ctrack_read_model_list ctrack_read_model_list;
+
+/** One read model. */
+typedef struct ctrack_read_model_info {
+    const char *name;
+    uint64_t keys;      /**< that have progress */
+    int64_t updated_at; /**< when one of them last advanced, in milliseconds since 1970, UTC; -1: not known, or none */
+} ctrack_read_model_info;
+
+/**
+ * Lists the read models of the tracker's file, by name (bytewise), those whose progress was all forgotten included. Of
+ * a tracker in memory: its own. All of the file's progress is read for it, through a connection of its own, so nobody
+ * is held up.
+ *
+ * @param[out] list  The caller frees it with ctrack_read_model_list_free().
+ * Errors: CTRACK_IO, CTRACK_CORRUPT, CTRACK_BUSY, CTRACK_NO_MEMORY.
+ */
+CTRACK_API ctrack_status ctrack_read_models(ctrack *tracker, ctrack_read_model_list **list, ctrack_error *error);
+CTRACK_API size_t ctrack_read_model_list_count(const ctrack_read_model_list *list);
+/** The read model at a position below the count; it lives as long as the list. */
+CTRACK_API const ctrack_read_model_info *ctrack_read_model_list_at(const ctrack_read_model_list *list, size_t position);
+CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list); /**< NULL is fine */
+
+/**
+ * Says how far the schema of a file is, without touching the file: version 0 has nothing of ctrack's, `newest` is what
+ * ctrack_open() brings a file to.
+ *
+ * Errors: CTRACK_INVALID for a bad path; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is damaged,
+ *         not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
+ *         CTRACK_BUSY, CTRACK_NO_MEMORY.
+ */
+CTRACK_API ctrack_status ctrack_schema(const char *path, int *version, int *newest, ctrack_error *error);
 
 /** Pending waits, as of one moment. */
 typedef struct ctrack_wait_list ctrack_wait_list;

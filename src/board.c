@@ -255,11 +255,10 @@ int ct_advances_add(ct_advances *advances, ct_entry *entry, int64_t index)
         return -1;
     }
     advances->items = items;
-    bool reserve = entry->index == CT_UNSEEN;
-    if (reserve) {
+    advances->items[advances->count++] = (ct_advance){.entry = entry, .index = index, .before = entry->index};
+    if (entry->index == CT_UNSEEN) {
         entry->index = CT_RESERVED;
     }
-    advances->items[advances->count++] = (ct_advance){.entry = entry, .index = index, .reserved = reserve};
     return 0;
 }
 
@@ -289,7 +288,7 @@ void ct_advances_unite(ct_advances *advances)
     for (size_t i = 1; i < advances->count; i++) {
         ct_advance *last = &advances->items[kept], *next = &advances->items[i];
         if (last->entry == next->entry) {
-            next->reserved = next->reserved || last->reserved;
+            next->before = last->before == CT_UNSEEN ? CT_UNSEEN : next->before;
             *last = *next;
         } else {
             advances->items[++kept] = *next;
@@ -303,7 +302,7 @@ static void cancel_from(ct_board *board, ct_advances *advances, size_t first)
 {
     for (size_t i = first; i < advances->count; i++) {
         ct_advance *advance = &advances->items[i];
-        if (advance->reserved && advance->entry->index == CT_RESERVED) {
+        if (advance->before == CT_UNSEEN && advance->entry->index == CT_RESERVED) {
             advance->entry->index = CT_UNSEEN;
             ct_map_release(board->map, advance->entry);
         }
@@ -384,7 +383,13 @@ static int publish_one(ct_board *board, const ct_advance *advance, ct_settled *s
     return 1;
 }
 
-/* Carries out the steps and empties the list. Returns how many raised a progress. The lock is held. */
+/* Whether a step that raises its entry is the first of its list to do so. The lock is held. */
+static bool is_first_raise(const ct_advance *advance)
+{
+    return advance->entry->index == (advance->before == CT_UNSEEN ? CT_RESERVED : advance->before);
+}
+
+/* Carries out the steps and empties the list. Returns how many keys' progress they raised. The lock is held. */
 static size_t publish(ct_board *board, ct_advances *advances, ct_settled *settled)
 {
     bool forgets = false, rewound = false; /* rewound: since the waits were judged */
@@ -395,8 +400,9 @@ static size_t publish(ct_board *board, ct_advances *advances, ct_settled *settle
             ct_waitset_rejudge(&board->waits, settled);
             rewound = false;
         }
+        bool first = is_first_raise(&advances->items[i]);
         int change = publish_one(board, &advances->items[i], settled);
-        raised += change > 0;
+        raised += change > 0 && first;
         rewound = rewound || change < 0;
         forgets = forgets || advances->items[i].index == CT_UNSEEN;
     }

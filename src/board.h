@@ -27,8 +27,8 @@
 /** One step of progress on its way: an entry and the index that it is going to have. */
 typedef struct ct_advance {
     ct_entry *entry;
-    int64_t index; /* CT_UNSEEN: its progress is forgotten */
-    bool reserved; /* the entry had no progress before: it is CT_RESERVED by this list */
+    int64_t index;  /* CT_UNSEEN: its progress is forgotten */
+    int64_t before; /* the entry's index when the step was added; CT_UNSEEN: it is CT_RESERVED by this step since */
 } ct_advance;
 
 /** Steps on their way. Zeroed: empty. */

@@ -187,7 +187,8 @@ ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error
 {
     int64_t version;
     ctrack_status status = ct_store_look(tracker->store, &version, followed, error);
-    return status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
+    status = status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
+    return ct_store_explain(tracker->store, status, error);
 }
 
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
@@ -198,6 +199,9 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
         return ct_error_no_memory(error);
     }
     ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
+    if (status == CTRACK_OK && followed) {
+        ct_keeper_consider(tracker); /* progress that is only staged is to be folded too */
+    }
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return status;
 }

@@ -112,6 +112,7 @@ static void watch_file(ctrack *tracker, ct_store *eye)
         ctrack_error error = {.status = CTRACK_OK, .message = ""};
         ctrack_status status = ct_store_check_file(tracker->store, &error);
         status = status == CTRACK_OK ? look_well(tracker, eye, written, &error) : status;
+        status = ct_store_explain(tracker->store, status, &error);
         if (status != CTRACK_OK) {
             ct_tracker_log(tracker, &error);
         }
@@ -132,7 +133,7 @@ static void *run(void *argument)
     if (status == CTRACK_OK) {
         watch_file(tracker, eye);
     } else {
-        ct_store_check_file(tracker->store, &error); /* knows better why, if the file is gone */
+        status = ct_store_explain(tracker->store, status, &error);
         ct_tracker_log(tracker, &error);
         ct_board_fail(tracker->board, status, error.message, NULL);
     }

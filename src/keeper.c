@@ -107,7 +107,7 @@ static void *run(void *argument)
 void ct_keeper_consider(ctrack *tracker)
 {
     ct_keeper *keeper = &tracker->keeper;
-    if (!checkpoint_due(tracker) && !fold_due(tracker)) {
+    if (tracker->store->read_only || (!checkpoint_due(tracker) && !fold_due(tracker))) {
         return;
     }
     ct_mutex_lock(&keeper->lock);

@@ -27,7 +27,7 @@ typedef struct ct_keeper {
 int ct_keeper_init(ct_keeper *keeper);
 void ct_keeper_destroy(ct_keeper *keeper);
 
-/** Wakes the keeper if there is something to do. The turn is held. */
+/** Wakes the keeper if there is something to do, which a tracker for reading only never has. The turn is held. */
 void ct_keeper_consider(struct ctrack *tracker);
 /** Lets it finish the step that it is at, and ends it. The turn is not held. */
 void ct_keeper_stop(struct ctrack *tracker);

@@ -143,22 +143,17 @@ static ctrack_status compare(sqlite3 *db, sqlite3 *model, ctrack_error *error)
     return status;
 }
 
-ctrack_status ct_migrate_check(sqlite3 *db, bool *current, ctrack_error *error)
+ctrack_status ct_migrate_check(sqlite3 *db, int *version, ctrack_error *error)
 {
-    int version = 0;
-    ctrack_status status = version_of(db, &version, error);
-    if (status != CTRACK_OK) {
+    ctrack_status status = version_of(db, version, error);
+    if (status != CTRACK_OK || *version == 0) {
         return status;
-    }
-    *current = version == ct_migrations_count;
-    if (version == 0) {
-        return CTRACK_OK;
     }
     sqlite3 *model = NULL;
     int code = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
     status = code == SQLITE_OK ? ct_sql_exec(model, ledger, "create the schema", error)
                                : ct_sql_fail(model, code, "create the schema", error);
-    for (int i = 0; i < version && status == CTRACK_OK; i++) {
+    for (int i = 0; i < *version && status == CTRACK_OK; i++) {
         status = apply_one(model, &ct_migrations[i], error);
     }
     status = status == CTRACK_OK ? compare(db, model, error) : status;

@@ -15,12 +15,12 @@
 #include "ctrack.h"
 
 /**
- * Says whether the database has our schema (true), or nothing of it (false). Writes nothing.
+ * Says how far the database has our schema: how many of ct_migrations it has, 0 if nothing of it. Writes nothing.
  *
  * Errors: CTRACK_SCHEMA when it has a migration that this library does not know; CTRACK_CORRUPT when our objects are
  * not as the migrations made them.
  */
-ctrack_status ct_migrate_check(sqlite3 *db, bool *current, ctrack_error *error);
+ctrack_status ct_migrate_check(sqlite3 *db, int *version, ctrack_error *error);
 
 /** Applies what is missing. */
 ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error);

@@ -42,6 +42,18 @@ static ctrack_status prepare(const host *h, const char *format, sqlite3_stmt **s
 
 /* ---------------------------------------------------------------- finding our tables */
 
+/* Whether h->schema has our tables. Asked by a statement, since what the connection remembers of the schema may be
+ * older than they are; and running it makes the connection read the schema anew. */
+static ctrack_status has_tables(const host *h, bool *found, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    ctrack_status status = prepare(
+        h, "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table' AND name = 'ctrack_migration'", &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, found, "read the database schema", error) : status;
+    sqlite3_finalize(statement);
+    return status;
+}
+
 /* The name of the first database that has our tables. */
 static ctrack_status find_schema(host *h, ctrack_error *error)
 {
@@ -64,8 +76,7 @@ static ctrack_status find_schema(host *h, ctrack_error *error)
             break;
         }
         if (strcmp(h->schema, "temp") != 0) {
-            found = sqlite3_table_column_metadata(h->db, h->schema, "ctrack_migration", NULL, NULL, NULL, NULL, NULL,
-                                                  NULL) == SQLITE_OK;
+            status = has_tables(h, &found, error);
         }
     }
     sqlite3_finalize(list);

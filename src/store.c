@@ -12,6 +12,7 @@
 #include "error.h"
 #include "file.h"
 #include "migrate.h"
+#include "migrations.h"
 #include "sql.h"
 #include "text.h"
 
@@ -81,6 +82,17 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FORGET_LATEST] = "DELETE FROM main.ctrack_latest WHERE coordinate_id = ?1",
     [CT_APPEND_REWIND] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, updated_at) VALUES (?1, ?2, ?3)",
     [CT_ANY_KEYSPACE] = "SELECT min(id) FROM main.ctrack_keyspace WHERE read_model = ?1",
+    /* The inner rows are keys, with the time of the row that has the highest index, as in the view. */
+    [CT_COUNT_MODELS] =
+        "SELECT read_model, count(operation_index), max(updated_at) FROM ("
+        "SELECT k.read_model, max(p.operation_index) AS operation_index, p.updated_at FROM main.ctrack_keyspace AS k "
+        "LEFT JOIN (SELECT c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
+        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id UNION ALL "
+        "SELECT coalesce(a.keyspace_id, c.keyspace_id), coalesce(a.document_id, c.document_id), a.operation_index, "
+        "a.updated_at FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold)) AS p ON p.keyspace_id = k.id "
+        "GROUP BY k.id, p.document_id) GROUP BY read_model ORDER BY read_model",
+    [CT_PAGE_SIZE] = "PRAGMA main.page_size",
     [CT_ANY_PROGRESS] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM main.ctrack_keyspace AS k "
                         "CROSS JOIN main.ctrack_coordinate AS c ON c.keyspace_id = k.id "
                         "CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id WHERE k.read_model = ?1) "
@@ -384,14 +396,21 @@ static int try_again(void *argument, int tries)
 }
 
 /* Before anything is written: is this file ours to use? */
-static ctrack_status inspect(ct_store *store, bool *current, ctrack_error *error)
+static ctrack_status inspect(ct_store *store, ctrack_error *error)
 {
     ctrack_status status = pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
-    return status == CTRACK_OK ? ct_migrate_check(store->db, current, error) : status;
+    status = status == CTRACK_OK ? ct_migrate_check(store->db, &store->schema, error) : status;
+    int code = sqlite3_extended_errcode(store->db);
+    if (status == CTRACK_READ_ONLY && (code == SQLITE_READONLY_DIRECTORY || code == SQLITE_READONLY_CANTINIT)) {
+        status = ct_error_set(error, status,
+                              "the write-ahead log has no index and may not be given one: reading needs the right to "
+                              "write in the directory, unless a process that may write has the file open (SQLite %d)",
+                              code);
+    }
+    return status;
 }
 
-static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, bool current,
-                                        ctrack_error *error)
+static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, ctrack_error *error)
 {
     bool full = options->durability == CTRACK_DURABLE_FULL;
     ctrack_status status = pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
@@ -402,7 +421,7 @@ static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *o
     status = status == CTRACK_OK ? pragma(store->db, "PRAGMA main.synchronous", full ? "2" : "1", error) : status;
     status = status == CTRACK_OK ? pragma(store->db, "PRAGMA wal_autocheckpoint = 0", "0", error) : status;
     sqlite3_wal_hook(store->db, count_pages, store);
-    if (status == CTRACK_OK && !current) {
+    if (status == CTRACK_OK && store->schema < ct_migrations_count) {
         status = ct_migrate_apply(store->db, error);
     }
     return status;
@@ -410,12 +429,11 @@ static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *o
 
 static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctrack_error *error)
 {
-    bool current = false;
     sqlite3_extended_result_codes(store->db, 1);
     store->patience_ms = options->busy_timeout_ms;
     sqlite3_busy_handler(store->db, try_again, store);
     distrust(store->db);
-    ctrack_status status = inspect(store, &current, error);
+    ctrack_status status = inspect(store, error);
     char cache[60];
     snprintf(cache, sizeof cache, "PRAGMA main.cache_size = -%d", CACHE_KIB);
     status = status == CTRACK_OK ? pragma(store->db, cache, NULL, error) : status;
@@ -423,12 +441,13 @@ static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctra
         return status;
     }
     if (!store->read_only) {
-        return set_up_for_writing(store, options, current, error);
+        return set_up_for_writing(store, options, error);
     }
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    return current ? CTRACK_OK
-                   : ct_error_set(error, CTRACK_READ_ONLY,
-                                  "the file has no current ctrack schema and is open for reading only");
+    bool fine = store->any_schema || store->schema == ct_migrations_count;
+    return fine ? CTRACK_OK
+                : ct_error_set(error, CTRACK_READ_ONLY,
+                               "the file has no current ctrack schema and is open for reading only");
 }
 
 static ctrack_status remember_file(ct_store *store, ctrack_error *error)
@@ -484,6 +503,24 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
     return CTRACK_OK;
 }
 
+ctrack_status ct_store_schema(const char *path, int *version, ctrack_error *error)
+{
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    ct_store *store = ct_alloc_array(1, sizeof *store);
+    if (store == NULL) {
+        return ct_error_no_memory(error);
+    }
+    options.busy_timeout_ms = 0; /* a reader waits for nobody */
+    store->read_only = true;
+    store->any_schema = true;
+    ctrack_status status = open_database(store, path, &options, error);
+    if (status == CTRACK_OK) {
+        *version = store->schema;
+    }
+    ct_store_close(store);
+    return status;
+}
+
 const char *ct_store_path(const ct_store *store)
 {
     return sqlite3_db_filename(store->db, "main");
@@ -514,6 +551,12 @@ ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
     return CTRACK_OK;
 }
 
+ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error)
+{
+    ctrack_status cause = status != CTRACK_OK ? ct_store_check_file(store, error) : CTRACK_OK;
+    return cause != CTRACK_OK ? cause : status;
+}
+
 void ct_store_close(ct_store *store)
 {
     if (store != NULL) {
@@ -524,4 +567,26 @@ void ct_store_close(ct_store *store)
         ct_free(store->read_model);
         ct_free(store);
     }
+}
+
+/* 0 if there is no such file. */
+static uint64_t size_of(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 ? (uint64_t)found.st_size : 0;
+}
+
+ctrack_status ct_store_sizes(ct_store *store, uint64_t *file, uint64_t *wal, int *page, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_PAGE_SIZE, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the page size", error) : status;
+    if (row) {
+        *page = sqlite3_column_int(statement, 0);
+        sqlite3_reset(statement);
+    }
+    *file = size_of(ct_store_path(store));
+    *wal = size_of(sqlite3_filename_wal(ct_store_path(store)));
+    return status;
 }

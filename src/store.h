@@ -54,6 +54,8 @@ typedef enum ct_statement {
     CT_APPEND_REWIND,
     CT_ANY_KEYSPACE,
     CT_ANY_PROGRESS,
+    CT_COUNT_MODELS,
+    CT_PAGE_SIZE,
     CT_DUMP_KEYSPACES,
     CT_DUMP_FOLDED,
     CT_DUMP_LOG,
@@ -68,7 +70,9 @@ typedef struct ct_store {
     sqlite3_stmt *statements[CT_STATEMENTS]; /* prepared when first needed */
     char *read_model;
     bool read_only;
-    dev_t device; /* with the next: which file this is, under whatever name */
+    bool any_schema; /* it was opened to be looked at: a schema that is old, or missing, is fine */
+    int schema;      /* how many migrations the file had when it was opened */
+    dev_t device;    /* with the next: which file this is, under whatever name */
     ino_t inode;
     int64_t busy_timeout_ms;
     int64_t patience_ms;       /* how long to try for a lock now; a checkpoint has less patience */
@@ -87,12 +91,17 @@ typedef struct ct_store {
 ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error);
 void ct_store_close(ct_store *store);
 
+/** How many migrations a file has, 0 if it has nothing of ours; it is not touched. Errors: as ct_migrate_check(). */
+ctrack_status ct_store_schema(const char *path, int *version, ctrack_error *error);
+
 /** The file's absolute name. */
 const char *ct_store_path(const ct_store *store);
 /** Opens the same file once more, for reading. */
 ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctrack_error *error);
 /** CTRACK_IO when the file has been replaced, removed or truncated since it was opened. Any thread. */
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error);
+/** Returns `status`; if it is an error, and ct_store_check_file() knows better why, its answer. Any thread. */
+ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error);
 /** How far the log is folded, and its first and last row; of an empty log 0 and `folded`. */
 ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error);
 
@@ -132,6 +141,9 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 
 /** Moves the write-ahead log into the database, as far as readers let it. */
 ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
+
+/** Sizes in bytes: of the file, of its write-ahead log, and of a page of either. The turn is held. */
+ctrack_status ct_store_sizes(ct_store *store, uint64_t *file, uint64_t *wal, int *page, ctrack_error *error);
 
 /** Whether a version of SQLite has the WAL-reset bug. */
 bool ct_store_version_exposed(int version);

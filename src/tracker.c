@@ -347,12 +347,14 @@ static ctrack_status store_stats(ctrack *tracker, ctrack_stats *stats, ctrack_er
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
+    ctrack_status status =
+        ct_store_sizes(tracker->store, &stats->file_bytes, &stats->wal_bytes, &stats->page_bytes, error);
     stats->log_backlog = (uint64_t)ct_fold_backlog(tracker->store);
     stats->wal_pages = (uint64_t)tracker->store->wal_pages;
     stats->sqlite_version = sqlite3_libversion_number();
     stats->sqlite_exposed = tracker->store->exposed;
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
-    return CTRACK_OK;
+    return status;
 }
 
 ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error)
@@ -370,6 +372,7 @@ ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_erro
     ct_board_stats(tracker->board, &all);
     status = tracker->store != NULL ? store_stats(tracker, &all, error) : CTRACK_OK;
     if (status == CTRACK_OK) {
+        memset(stats, 0, size); /* a newer header may have counts that this library does not know of */
         memcpy(stats, &all, size < sizeof all ? size : sizeof all);
         stats->size = size;
     }

@@ -93,6 +93,9 @@ ctrack_status ctrack_waits(ctrack *tracker, size_t most, ctrack_wait_list **list
     if (status != CTRACK_OK) {
         return status;
     }
+    if (list == NULL) {
+        return ct_tracker_leave(tracker, ct_error_set(error, CTRACK_INVALID, "list is NULL"));
+    }
     ctrack_wait_list *made = ct_alloc_array(1, sizeof *made);
     if (made == NULL || copy_waits(tracker->board, most, made) != 0 || seal(made) != 0) {
         ctrack_wait_list_free(made);

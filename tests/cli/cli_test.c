@@ -1,194 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The command `ctrack` as a user runs it: a real process with real descriptors. Each test has an empty directory, which
- * is the command's working directory, and judges exit status, standard output and standard error.
- */
-#include <dirent.h>
+/* The command `ctrack` as a user runs it: each command's answers, forms and statuses. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "cli.h"
 
 #include <sqlite3.h>
-
-#define TOKEN(document, index) \
-    "{\"version\":1,\"coordinates\":[{\"documentId\":\"" document "\",\"scope\":\"document\",\"branch\":\"main\"," \
-    "\"operationIndex\":" index "}]}"
-
-/* ---------------------------------------------------------------- running it */
-
-enum { DONE, NEGATIVE, USAGE, INPUT, OUTPUT, BUSY };
-enum { CAPTURE_MAX = 1 << 20 };
-
-static char out[CAPTURE_MAX], err[CAPTURE_MAX]; /* of the last run */
-
-static const char *input_file; /* standard input of the next runs; "": closed; NULL: a pipe */
-
-typedef struct process {
-    pid_t pid;
-    int input, output, error; /* our ends; -1: none */
-} process;
-
-/* The arguments, at most 15, end with NULL. Standard output goes to a pipe, to `output_file`, or is closed if that is
- * "". */
-static process start(const fixture *f, const char *output_file, const char *const arguments[])
-{
-    int input[2], output[2] = {-1, -1}, error[2];
-    assert_int_equal(pipe(input), 0);
-    assert_int_equal(pipe(error), 0);
-    assert_true(output_file != NULL || pipe(output) == 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        char *copies[17] = {CTRACK_COMMAND};
-        for (int i = 0; arguments[i] != NULL; i++) {
-            copies[i + 1] = strdup(arguments[i]);
-        }
-        if (input_file != NULL) {
-            input[0] = input_file[0] == '\0' ? -1 : open(input_file, O_RDONLY);
-        }
-        if (output_file != NULL) {
-            output[1] = output_file[0] == '\0' ? -1 : open(output_file, O_WRONLY);
-        }
-        if (chdir(f->directory) != 0 || (input[0] >= 0 ? dup2(input[0], 0) < 0 : close(0) != 0) ||
-            dup2(error[1], 2) < 0 || (output[1] >= 0 ? dup2(output[1], 1) < 0 : close(1) != 0)) {
-            _exit(126);
-        }
-        for (int descriptor = 3; descriptor < 64; descriptor++) {
-            close(descriptor);
-        }
-        execv(CTRACK_COMMAND, copies);
-        _exit(127);
-    }
-    close(input[0]);
-    close(error[1]);
-    if (output[1] >= 0) {
-        close(output[1]);
-    }
-    return (process){pid, input[1], output[0], error[0]};
-}
-
-static void drop(int *descriptor)
-{
-    if (*descriptor >= 0) {
-        close(*descriptor);
-    }
-    *descriptor = -1;
-}
-
-/* Feeds it, drinks what it says, and waits for its end. */
-static int finish(process *p, const char *input, size_t length)
-{
-    size_t taken[2] = {0, 0};
-    char *const texts[2] = {out, err};
-    signal(SIGPIPE, SIG_IGN);
-    if (length == 0) {
-        drop(&p->input);
-    }
-    while (p->output >= 0 || p->error >= 0) {
-        struct pollfd ends[3] = {{p->output, POLLIN, 0}, {p->error, POLLIN, 0}, {p->input, POLLOUT, 0}};
-        assert_true(poll(ends, 3, 60000) > 0);
-        for (int i = 0; i < 2; i++) {
-            int *end = i == 0 ? &p->output : &p->error;
-            if (ends[i].revents != 0) {
-                ssize_t got = read(*end, texts[i] + taken[i], CAPTURE_MAX - 1 - taken[i]);
-                taken[i] += got > 0 ? (size_t)got : 0;
-                if (got <= 0) {
-                    drop(end);
-                }
-            }
-        }
-        if (ends[2].revents != 0) {
-            ssize_t written = write(p->input, input, length < 4096 ? length : 4096);
-            input += written > 0 ? written : 0;
-            length -= written > 0 ? (size_t)written : 0;
-            if (written < 0 || length == 0) {
-                drop(&p->input);
-            }
-        }
-    }
-    drop(&p->input);
-    out[taken[0]] = err[taken[1]] = '\0';
-    int status;
-    assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static int run_with(const fixture *f, const char *input, const char *const arguments[])
-{
-    process p = start(f, NULL, arguments);
-    return finish(&p, input, strlen(input));
-}
-
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define RUN(f, ...) run_with(f, "", LIST(__VA_ARGS__))
-#define RUN_INPUT(f, input, ...) run_with(f, input, LIST(__VA_ARGS__))
-#define RUN_INTO(f, file, ...) run_into(f, file, LIST(__VA_ARGS__))
-
-static int run_into(const fixture *f, const char *file, const char *const arguments[])
-{
-    process p = start(f, file, arguments);
-    return finish(&p, "", 0);
-}
-
-/* Fails unless the last run ended so; shows what it said. */
-static void check_exit(int actual, int expected, const char *what, int line)
-{
-    if (actual != expected) {
-        fail_msg("line %d: %s: exit status %d, not %d\nstdout: %s\nstderr: %s", line, what, actual, expected, out, err);
-    }
-}
-#define assert_exit(expected, run) check_exit(run, expected, #run, __LINE__)
-
-static const char *name_in(const fixture *f, const char *name)
-{
-    static char path[600];
-    snprintf(path, sizeof path, "%s/%s", f->directory, name);
-    return path;
-}
-
-static bool exists(const fixture *f, const char *name)
-{
-    return access(name_in(f, name), F_OK) == 0;
-}
-
-static char *content(const fixture *f, const char *name)
-{
-    static char text[CAPTURE_MAX];
-    FILE *file = fopen(name_in(f, name), "rb");
-    assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    return text;
-}
-
-static void put_content(const fixture *f, const char *name, const char *text)
-{
-    FILE *file = fopen(name_in(f, name), "wb");
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-}
-
-/* How many files have names that begin so. */
-static int files_in(const fixture *f, const char *prefix)
-{
-    DIR *directory = opendir(f->directory);
-    assert_non_null(directory);
-    int count = 0;
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        bool hidden = entry->d_name[0] == '.';
-        count += !hidden && strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
-    }
-    closedir(directory);
-    return count;
-}
 
 /* ---------------------------------------------------------------- the command line */
 
@@ -201,7 +23,8 @@ static void test_help_and_version_go_to_stdout(void **state)
     assert_string_equal(err, "");
     assert_exit(DONE, RUN(f, "--version"));
     assert_string_equal(out, "ctrack " CTRACK_VERSION "\n");
-    static const char *const commands[] = {"update", "get", "list", "wait", "dump", "restore"};
+    static const char *const commands[] = {"update",  "get",    "list",  "wait",   "watch",  "dump",
+                                           "restore", "forget", "stats", "models", "migrate"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         assert_exit(DONE, RUN(f, "--help"));
         assert_contains(out, commands[i]);
@@ -248,6 +71,23 @@ static void test_a_wrong_command_line_is_status_2(void **state)
         LIST("dump", "p.db", "-o", ""),
         LIST("restore", "p.db", "--merge", "--replace"),
         LIST("restore", "p.db", "-i"),
+        LIST("get", "p.db", "a:b:c", "--busy-timeout", "soon"),
+        LIST("forget"),
+        LIST("forget", "p.db", "a:b"),
+        LIST("migrate"),
+        LIST("migrate", "p.db", "q.db"),
+        LIST("migrate", "p.db", "--dry-run=yes"),
+        LIST("models"),
+        LIST("models", "p.db", "--format", "xml"),
+        LIST("stats"),
+        LIST("stats", "p.db", "--read-model", "m"),
+        LIST("watch"),
+        LIST("watch", "p.db", "a:b:c"),
+        LIST("watch", "p.db", "--count", "0"),
+        LIST("watch", "p.db", "--count", "many"),
+        LIST("watch", "p.db", "--interval", "9ms"),
+        LIST("watch", "p.db", "--interval", "often"),
+        LIST("watch", "p.db", "--once", "--count", "2"),
         LIST("update", ":memory:", "a:b:c=1"),
         LIST("update", "file:p.db", "a:b:c=1"),
         LIST("update", "", "a:b:c=1"),
@@ -379,7 +219,13 @@ static void test_reading_makes_no_file(void **state)
 {
     fixture *f = *state;
     assert_exit(OUTPUT, RUN(f, "get", "p.db", "a:b:c"));
+    assert_contains(err, "p.db: there is no such file ('ctrack update' and 'ctrack restore' make one)");
     assert_exit(OUTPUT, RUN(f, "list", "p.db"));
+    assert_exit(OUTPUT, RUN(f, "stats", "p.db"));
+    assert_exit(OUTPUT, RUN(f, "models", "p.db"));
+    assert_exit(OUTPUT, RUN(f, "watch", "p.db", "--once"));
+    assert_exit(OUTPUT, RUN(f, "migrate", "p.db"));
+    assert_exit(OUTPUT, RUN(f, "forget", "p.db", "a:b:c"));
     assert_exit(OUTPUT, RUN(f, "dump", "p.db"));
     assert_exit(OUTPUT, RUN(f, "dump", "p.db", "-o", "out"));
     assert_exit(OUTPUT, RUN(f, "wait", "p.db", "a:b:c=1"));
@@ -403,7 +249,8 @@ static void test_a_locked_file_is_status_5(void **state)
     assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
     sqlite3 *db = db_open(name_in(f, "p.db"));
     db_run(db, "BEGIN IMMEDIATE");
-    assert_exit(BUSY, RUN(f, "update", "p.db", "a:b:c=2"));
+    assert_exit(BUSY, RUN(f, "update", "p.db", "a:b:c=2", "--busy-timeout", "50ms"));
+    assert_contains(err, "--busy-timeout 30s waits longer");
     assert_exit(DONE, RUN(f, "get", "p.db", "a:b:c"));
     assert_string_equal(out, "1\n");
     db_run(db, "ROLLBACK");
@@ -738,6 +585,10 @@ static void test_a_full_disk_does_not_look_good(void **state)
         LIST("get", "p.db", "a:b:c"),
         LIST("list", "p.db"),
         LIST("list", "p.db", "--format", "json"),
+        LIST("models", "p.db"),
+        LIST("stats", "p.db"),
+        LIST("migrate", "p.db"),
+        LIST("watch", "p.db", "--count", "2"),
         LIST("dump", "p.db"),
         LIST("dump", "p.db", "--format", "json"),
         LIST("update", "p.db", "a:b:c=6", "--ack"),
@@ -763,18 +614,18 @@ static void test_a_full_disk_does_not_look_good(void **state)
 static void test_a_reader_that_goes_away_is_no_reason_to_complain(void **state)
 {
     fixture *f = *state;
-    char array[200000] = "[", *at = array + 1;
-    for (int i = 0; i < 5000; i++) {
-        at += sprintf(at, "%s[\"document-%d:b:c\",%d]", i > 0 ? "," : "", i, i);
-    }
-    memcpy(at, "]", 2);
+    char *array = array_of(5000);
     assert_exit(DONE, RUN_INPUT(f, array, "restore", "p.db"));
+    free(array);
     const char *const *const cases[] = {
         LIST("list", "p.db"),
         LIST("list", "p.db", "--format", "ndjson"),
         LIST("list", "p.db", "--format", "json"),
         LIST("list", "p.db", "--format", "csv"),
         LIST("dump", "p.db"),
+        LIST("watch", "p.db"),
+        LIST("models", "p.db"),
+        LIST("stats", "p.db"),
         LIST("get", "p.db", "document-1:b:c"),
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

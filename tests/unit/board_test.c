@@ -227,7 +227,7 @@ static void test_uniting_keeps_each_key_once_at_its_highest(void **state)
     assert_int_equal(w->advances.count, 3);
     for (size_t i = 0; i < 3; i++) {
         bool reserved = w->advances.items[i].entry != entry_of(w, "b");
-        assert_int_equal(w->advances.items[i].reserved, reserved);
+        assert_int_equal(w->advances.items[i].before == CT_UNSEEN, reserved);
     }
     ct_board_publish(w->board, &w->advances);
     assert_int_equal(progress(w, "a"), 9);

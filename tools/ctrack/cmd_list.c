@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
-#include <string.h>
 
+#include "filter.h"
 #include "options.h"
 #include "output.h"
-
-struct filter {
-    const char *document_id, *scope, *branch; /* NULL: any */
-};
-
-static bool matches(const struct filter *filter, const ctrack_coordinate *coordinate)
-{
-    return (filter->document_id == NULL || strcmp(filter->document_id, coordinate->document_id) == 0) &&
-           (filter->scope == NULL || strcmp(filter->scope, coordinate->scope) == 0) &&
-           (filter->branch == NULL || strcmp(filter->branch, coordinate->branch) == 0);
-}
 
 static int list(ctrack *tracker, const char *read_model, const struct filter *filter, enum format format)
 {
@@ -28,7 +17,7 @@ static int list(ctrack *tracker, const char *read_model, const struct filter *fi
     const ctrack_coordinate **rows = calloc(count + 1, sizeof *rows);
     int outcome = rows != NULL ? EXIT_DONE : fail(EXIT_IO, "out of memory");
     for (size_t i = 0; i < count && rows != NULL; i++) {
-        if (matches(filter, &entries[i])) {
+        if (filter_matches(filter, &entries[i])) {
             rows[kept++] = &entries[i];
         }
     }
@@ -45,9 +34,10 @@ static int run(const struct command *command, struct arguments *arguments)
     const char *read_model = "default", *form = NULL;
     struct filter filter = {NULL, NULL, NULL};
     const struct option options[] = {
-        OPTION_READ_MODEL(&read_model),       {"document", '\0', &filter.document_id, NULL},
-        {"scope", '\0', &filter.scope, NULL}, {"branch", '\0', &filter.branch, NULL},
-        {"format", '\0', &form, NULL},        OPTIONS_END,
+        OPTION_READ_MODEL(&read_model),
+        OPTIONS_FILTER(&filter),
+        {"format", '\0', &form, NULL},
+        OPTIONS_END,
     };
     enum format format;
     int outcome = parse_options(command, arguments, options);
@@ -70,6 +60,7 @@ const struct command command_list = {
     .help =
         "Prints how far every key has got, or those with the document id, scope and branch that are given, sorted.\n"
         "\n"
+        "  --document ID     only these documents; likewise --scope S and --branch B\n"
         "  --format table    for people (the default); control characters are shown as \\n, \\t, \\x1b\n"
         "  --format ndjson   one object on each line, as in a dump\n"
         "  --format json     [[\"documentId:scope:branch\",5],…], which 'ctrack restore' reads\n"

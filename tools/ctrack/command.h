@@ -29,6 +29,7 @@ struct command {
 };
 
 extern const struct command command_dump, command_get, command_list, command_restore, command_update, command_wait;
+extern const struct command command_forget, command_migrate, command_models, command_stats, command_watch;
 
 /* ---------------------------------------------------------------- outcomes */
 
@@ -48,13 +49,17 @@ int fail_usage(const struct command *command, const char *format, ...)
 
 /** The exit status for a status of the library. */
 int exit_status(ctrack_status status);
-/** Says the message of a failed call, and returns its exit status. */
+/** Says the message of a failed call, and what to do about it; returns its exit status. */
 int fail_library(const ctrack_error *error);
 
 /* ---------------------------------------------------------------- trackers */
 
 /** Opens FILE; says why if it cannot, and returns the exit status. A tracker that is `read_only` never makes a file. */
 int open_tracker(const char *file, const char *read_model, bool read_only, ctrack **tracker);
+/** Tells how far the schema of FILE is, and how far it could be; says why if it cannot. */
+int look_at_schema(const char *file, int *version, int *newest);
+/** Opens FILE for writing, but only if it is a tracker's already. */
+int open_existing(const char *file, const char *read_model, ctrack **tracker);
 /** Closes it; a failure to do so counts unless `outcome` is one already. */
 int close_tracker(ctrack *tracker, int outcome);
 

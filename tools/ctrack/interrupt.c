@@ -47,7 +47,10 @@ static void on_signal(int number)
     if (left_over[0] != '\0') {
         unlink(left_over);
     }
-    (void)!write(STDERR_FILENO, wipe, wipe_size);
+    struct pollfd line = {STDERR_FILENO, POLLOUT, 0};
+    if (wipe_size > 0 && poll(&line, 1, 0) > 0) { /* a terminal that is stopped must not hold us */
+        (void)!write(STDERR_FILENO, wipe, wipe_size);
+    }
     end_by(number);
 }
 

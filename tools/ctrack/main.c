@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -19,7 +20,8 @@
 #include "output.h"
 
 static const struct command *const commands[] = {
-    &command_update, &command_get, &command_list, &command_wait, &command_dump, &command_restore,
+    &command_update,  &command_get,    &command_list,  &command_wait,   &command_watch,   &command_dump,
+    &command_restore, &command_forget, &command_stats, &command_models, &command_migrate,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -30,9 +32,10 @@ static void say(const char *format, va_list arguments)
     /* A message is one line, whatever is quoted in it. */
     char message[1200];
     vsnprintf(message, sizeof message, format, arguments);
-    for (char *at = message; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7F) {
-            *at = '?';
+    for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
+        bool high = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0; /* U+0080 … U+009F */
+        if (*at < 0x20 || *at == 0x7F || high) {
+            memset(at, '?', high ? 2 : 1);
         }
     }
     fprintf(stderr, "ctrack: %s\n", message);
@@ -89,12 +92,41 @@ int exit_status(ctrack_status status)
     return EXIT_IO;
 }
 
+/* What to do next, where the message alone does not say so; NULL: nothing to add. */
+static const char *advice(ctrack_status status)
+{
+    switch (status) {
+    case CTRACK_BUSY:
+        return "(Another process is writing. --busy-timeout 30s waits longer for it.)";
+    case CTRACK_FULL:
+        return "(Nothing has changed. Make room on the disk, and try again.)";
+    case CTRACK_READ_ONLY:
+        return "('ctrack migrate FILE --dry-run' tells how far its schema is; else look at the rights of file and "
+               "directory.)";
+    default:
+        return NULL;
+    }
+}
+
 int fail_library(const ctrack_error *error)
 {
-    return fail(exit_status(error->status), "%s", error->message);
+    fail(EXIT_DONE, "%s", error->message);
+    if (advice(error->status) != NULL) {
+        fprintf(stderr, "%s\n", advice(error->status));
+    }
+    return exit_status(error->status);
 }
 
 /* ---------------------------------------------------------------- trackers */
+
+/* SQLite would only say that it cannot open it. */
+static int check_exists(const char *file)
+{
+    struct stat status;
+    return stat(file, &status) == 0 || errno != ENOENT
+               ? 0
+               : fail(EXIT_IO, "%s: there is no such file ('ctrack update' and 'ctrack restore' make one)", file);
+}
 
 int open_tracker(const char *file, const char *read_model, bool read_only, ctrack **tracker)
 {
@@ -102,7 +134,33 @@ int open_tracker(const char *file, const char *read_model, bool read_only, ctrac
     ctrack_options options = CTRACK_OPTIONS_INIT;
     options.read_model = read_model;
     options.read_only = read_only;
+    options.busy_timeout_ms = busy_timeout();
+    if (read_only && check_exists(file) != 0) {
+        return EXIT_IO;
+    }
     return ctrack_open(file, &options, tracker, &error) == CTRACK_OK ? EXIT_DONE : fail_library(&error);
+}
+
+int look_at_schema(const char *file, int *version, int *newest)
+{
+    ctrack_error error;
+    if (check_exists(file) != 0) {
+        return EXIT_IO;
+    }
+    return ctrack_schema(file, version, newest, &error) == CTRACK_OK ? EXIT_DONE : fail_library(&error);
+}
+
+int open_existing(const char *file, const char *read_model, ctrack **tracker)
+{
+    int version, newest;
+    int outcome = look_at_schema(file, &version, &newest);
+    if (outcome != 0) {
+        return outcome;
+    }
+    if (version == 0) {
+        return fail(EXIT_INPUT, "%s: there is nothing of ctrack's in this file", file);
+    }
+    return open_tracker(file, read_model, false, tracker);
 }
 
 int close_tracker(ctrack *tracker, int outcome)
@@ -119,7 +177,7 @@ int close_tracker(ctrack *tracker, int outcome)
 
 static void print_help(FILE *to)
 {
-    fputs("Usage: ctrack COMMAND FILE [ARGUMENT…] [--read-model NAME]\n"
+    fputs("Usage: ctrack COMMAND FILE [ARGUMENT…] [OPTION…]\n"
           "\n"
           "Looks at, changes, copies and waits for the progress of read models in a tracker file.\n"
           "\n"
@@ -129,9 +187,11 @@ static void print_help(FILE *to)
         fprintf(to, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
     }
     fputs("\n"
-          "  --read-model NAME   whose progress, where a file has that of several (default: \"default\")\n"
-          "  --help              this text, or that of a command: ctrack COMMAND --help\n"
-          "  --version           the version\n"
+          "  --read-model NAME     whose progress, where a file has that of several (default: \"default\")\n"
+          "  --busy-timeout TIME   how long to wait while another process holds the file's lock: 500ms, 5s, 2m, 1h\n"
+          "                        (default: 5s)\n"
+          "  --help                this text, or that of a command: ctrack COMMAND --help\n"
+          "  --version             the version\n"
           "\n"
           "A KEY is documentId:scope:branch, with \\: and \\\\ for ':' and '\\' inside a component.\n"
           "\n"

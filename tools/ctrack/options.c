@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int64_t busy_timeout_ms = -1; /* the library's default */
+
+int64_t busy_timeout(void)
+{
+    return busy_timeout_ms;
+}
+
 /* The option that `argument` names: "--name", "--name=VALUE", "-o", "-oVALUE". *value is what is attached to it. */
 static const struct option *find_option(const struct option *options, const char *argument, const char **value)
 {
@@ -34,7 +41,10 @@ static int take_option(const struct command *command, const struct arguments *ar
                        const struct option *options)
 {
     const char *value, *argument = arguments->values[*at];
+    const char *busy = NULL;
+    const struct option common[] = {{"busy-timeout", '\0', &busy, NULL}, OPTIONS_END};
     const struct option *option = find_option(options, argument, &value);
+    option = option != NULL ? option : find_option(common, argument, &value);
     if (option == NULL) {
         return fail_usage(command, "unknown option %s", argument);
     }
@@ -49,7 +59,7 @@ static int take_option(const struct command *command, const struct arguments *ar
         value = arguments->values[++*at];
     }
     *option->value = value;
-    return 0;
+    return busy != NULL ? parse_duration(command, busy, &busy_timeout_ms) : 0;
 }
 
 int parse_options(const struct command *command, struct arguments *arguments, const struct option *options)
@@ -132,6 +142,12 @@ int parse_coordinates(const struct command *command, const struct arguments *arg
         }
     }
     return 0;
+}
+
+int parse_count(const struct command *command, const char *text, int64_t *count)
+{
+    const char *end = parse_digits(text, count);
+    return end != NULL && *end == '\0' && *count > 0 ? 0 : fail_usage(command, "%s: not a number from 1 on", text);
 }
 
 int parse_duration(const struct command *command, const char *text, int64_t *milliseconds)

@@ -20,7 +20,7 @@ struct option {
     bool *flag;         /**< … or takes none, and is noted here */
 };
 
-/** Every command has this one. */
+/** Commands that look at one read model have this one. */
 #define OPTION_READ_MODEL(target) \
     { \
         "read-model", '\0', (target), NULL \
@@ -30,8 +30,12 @@ struct option {
         NULL, '\0', NULL, NULL \
     }
 
-/** Takes the options out of the arguments, so that only the operands remain. Says what is wrong, or returns 0. */
+/** Takes the options out of the arguments, so that only the operands remain; takes in --busy-timeout, which every
+ * command has, by itself. Says what is wrong, or returns 0. */
 int parse_options(const struct command *command, struct arguments *arguments, const struct option *options);
+
+/** What --busy-timeout said, in milliseconds; -1: nothing. */
+int64_t busy_timeout(void);
 
 /** Splits KEY=INDEX, which is overwritten; the coordinate points into it. Says what is wrong, or returns 0. */
 int parse_coordinate(const struct command *command, char *text, ctrack_coordinate *coordinate);
@@ -40,6 +44,8 @@ int parse_coordinates(const struct command *command, const struct arguments *arg
                       ctrack_coordinate **coordinates, size_t *count);
 /** Reads a key, which is overwritten. */
 int parse_key(const struct command *command, char *text, ctrack_key *key);
+/** Reads a number, at least 1. */
+int parse_count(const struct command *command, const char *text, int64_t *count);
 /** Reads `500ms`, `5s`, `2m`, `1h`, or a number of seconds. */
 int parse_duration(const struct command *command, const char *text, int64_t *milliseconds);
 

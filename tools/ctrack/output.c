@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The first errno of standard output. */
 static int problem;
@@ -53,7 +54,7 @@ static bool is_control(unsigned point)
     return point < 0x20 || (point >= 0x7F && point < 0xA0);
 }
 
-static void print_json_text(const char *text)
+void print_json_text(const char *text)
 {
     static const char values[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
     const char *run = text; /* what means itself, from here to `text` */
@@ -74,29 +75,41 @@ static void print_json_text(const char *text)
     fwrite(run, 1, (size_t)(text - run), stdout);
 }
 
-static void print_ndjson(const char *read_model, const ctrack_coordinate *row)
+static void print_object(const struct column *columns, int count, const char *const texts[])
 {
-    fputs("{\"readModel\":\"", stdout);
-    print_json_text(read_model);
-    fputs("\",\"documentId\":\"", stdout);
-    print_json_text(row->document_id);
-    fputs("\",\"scope\":\"", stdout);
-    print_json_text(row->scope);
-    fputs("\",\"branch\":\"", stdout);
-    print_json_text(row->branch);
-    printf("\",\"operationIndex\":%lld}\n", (long long)row->operation_index);
+    for (int c = 0; c < count; c++) {
+        printf("%s\"%s\":", c > 0 ? "," : "{", columns[c].member);
+        if (texts[c] == NULL) {
+            fputs("null", stdout);
+        } else if (columns[c].raw) {
+            fputs(texts[c], stdout);
+        } else {
+            putchar('"');
+            print_json_text(texts[c]);
+            putchar('"');
+        }
+    }
+    putchar('}');
+}
+
+char *format_key(const ctrack_key *key)
+{
+    size_t size = ctrack_key_format(key, NULL, 0) + 1;
+    char *text = malloc(size);
+    if (text != NULL) {
+        ctrack_key_format(key, text, size);
+    }
+    return text;
 }
 
 /* An entry of serialize()'s form: the key as text, with its own escapes inside those of JSON. */
 static bool print_entry(const ctrack_coordinate *row)
 {
     const ctrack_key key = {row->document_id, row->scope, row->branch};
-    size_t size = ctrack_key_format(&key, NULL, 0) + 1;
-    char *text = malloc(size);
+    char *text = format_key(&key);
     if (text == NULL) {
         return false;
     }
-    ctrack_key_format(&key, text, size);
     fputs("[\"", stdout);
     print_json_text(text);
     printf("\",%lld]", (long long)row->operation_index);
@@ -121,19 +134,24 @@ static void print_field(const char *text)
     putchar('"');
 }
 
-static void print_csv(const ctrack_coordinate *row)
+/* A line of CSV; texts NULL: the header line. */
+static void print_csv_line(const struct column *columns, int count, const char *const *texts)
 {
-    print_field(row->document_id);
-    putchar(',');
-    print_field(row->scope);
-    putchar(',');
-    print_field(row->branch);
-    printf(",%lld\r\n", (long long)row->operation_index);
+    bool first = true;
+    for (int c = 0; c < count; c++) {
+        const char *text = texts != NULL ? texts[c] : columns[c].member;
+        if (columns[c].title != NULL) {
+            fputs(first ? "" : ",", stdout);
+            print_field(text != NULL ? text : "");
+            first = false;
+        }
+    }
+    fputs("\r\n", stdout);
 }
 
 /* ---------------------------------------------------------------- tables */
 
-enum { COLUMNS = 4, WIDEST = 60 }; /* a text that is wider than WIDEST pushes the rest of its line */
+enum { WIDEST = 60 }; /* a text that is wider pushes the rest of its line */
 
 /* Marks and overrides that would make a terminal show the line in another order than it is. */
 static bool reorders(unsigned point)
@@ -144,9 +162,12 @@ static bool reorders(unsigned point)
 
 /* What a terminal gets instead of a character; *escape is empty if that is the character itself. A '\' is doubled, so
  * that no two texts look alike. */
-static void escape_point(unsigned point, char escape[16])
+static void escape_point(unsigned point, bool key, char escape[16])
 {
     escape[0] = '\0';
+    if (point == '\\' && key) {
+        return;
+    }
     if (point == '\n' || point == '\t' || point == '\\') {
         snprintf(escape, 16, "\\%c", point == '\n' ? 'n' : point == '\t' ? 't' : '\\');
     } else if (is_control(point)) {
@@ -156,64 +177,117 @@ static void escape_point(unsigned point, char escape[16])
     }
 }
 
-/* Prints a text for a terminal, or only counts if `print` is false. Returns its columns. */
-static size_t show(const char *text, bool print)
+size_t escape_text(const char *text, bool key, char *buffer, size_t size, size_t columns)
 {
-    size_t columns = 0;
+    size_t used = 0, at = 0;
     for (int width; *text != '\0'; text += width) {
         char escape[16];
-        escape_point(decode(text, &width), escape);
-        columns += escape[0] != '\0' ? strlen(escape) : 1;
-        if (print && escape[0] != '\0') {
+        escape_point(decode(text, &width), key, escape);
+        bool escaped = escape[0] != '\0';
+        size_t more = escaped ? strlen(escape) : 1, bytes = escaped ? more : (size_t)width;
+        if (used + more > columns || (size > 0 && at + bytes >= size)) {
+            break;
+        }
+        if (size > 0) {
+            memcpy(buffer + at, escaped ? escape : text, bytes);
+        }
+        at += bytes;
+        used += more;
+    }
+    if (size > 0) {
+        buffer[at] = '\0';
+    }
+    return used;
+}
+
+void print_escaped(const char *text, bool key)
+{
+    for (int width; *text != '\0'; text += width) {
+        char escape[16];
+        escape_point(decode(text, &width), key, escape);
+        if (escape[0] != '\0') {
             fputs(escape, stdout);
-        } else if (print) {
+        } else {
             fwrite(text, 1, (size_t)width, stdout);
         }
     }
-    return columns;
 }
 
-static void print_line(const char *const texts[COLUMNS], const size_t widths[COLUMNS])
+/* A cell, set to the left or, if raw, to the right; nothing follows the last one. */
+static void print_cell(const char *text, bool raw, bool last, size_t width)
 {
-    for (int c = 0; c < COLUMNS; c++) {
-        size_t columns = show(texts[c], false), pad = columns < widths[c] ? widths[c] - columns : 0;
-        bool number = c == COLUMNS - 1;
-        printf("%*s", number ? (int)pad : 0, "");
-        show(texts[c], true);
-        if (!number) {
-            printf("%*s", (int)pad + 2, "");
+    size_t columns = escape_text(text, false, NULL, 0, SIZE_MAX), pad = columns < width ? width - columns : 0;
+    printf("%*s", raw ? (int)pad : 0, "");
+    print_escaped(text, false);
+    printf("%*s", last ? 0 : raw ? 2 : (int)pad + 2, "");
+}
+
+static void print_line(const struct column *columns, int count, const char *const texts[], const size_t widths[])
+{
+    for (int c = 0; c < count; c++) {
+        if (columns[c].title != NULL) {
+            print_cell(texts[c] != NULL ? texts[c] : "-", columns[c].raw, c == count - 1, widths[c]);
         }
     }
     putchar('\n');
 }
 
-static void print_table(const ctrack_coordinate *const *rows, size_t count)
+static void print_table(const struct column *columns, int column_count, size_t row_count, row_callback *row_of,
+                        void *argument)
 {
-    static const char *const titles[COLUMNS] = {"DOCUMENT", "SCOPE", "BRANCH", "INDEX"};
-    size_t widths[COLUMNS] = {8, 5, 6, 5};
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1) {
-            print_line(titles, widths);
+    const char *texts[COLUMNS_MAX];
+    size_t widths[COLUMNS_MAX];
+    for (int c = 0; c < column_count; c++) {
+        texts[c] = columns[c].title;
+        widths[c] = texts[c] != NULL ? strlen(texts[c]) : 0;
+    }
+    for (size_t i = 0; i < row_count; i++) {
+        row_of(i, texts, argument);
+        for (int c = 0; c < column_count; c++) {
+            size_t wide =
+                columns[c].title != NULL && texts[c] != NULL ? escape_text(texts[c], false, NULL, 0, SIZE_MAX) : 0;
+            widths[c] = wide > widths[c] && wide <= WIDEST ? wide : widths[c];
         }
-        for (size_t i = 0; i < count && output_good(); i++) {
-            char digits[24];
-            snprintf(digits, sizeof digits, "%lld", (long long)rows[i]->operation_index);
-            const char *const texts[COLUMNS] = {rows[i]->document_id, rows[i]->scope, rows[i]->branch, digits};
-            if (pass == 1) {
-                print_line(texts, widths);
-                continue;
-            }
-            for (int c = 0; c < COLUMNS; c++) {
-                size_t columns = show(texts[c], false);
-                widths[c] = columns > widths[c] && columns <= WIDEST ? columns : widths[c];
-            }
-        }
+    }
+    for (int c = 0; c < column_count; c++) {
+        texts[c] = columns[c].title;
+    }
+    print_line(columns, column_count, texts, widths);
+    for (size_t i = 0; i < row_count && output_good(); i++) {
+        row_of(i, texts, argument);
+        print_line(columns, column_count, texts, widths);
     }
 }
 
 /* ---------------------------------------------------------------- all of them */
 
-static int print_json(const ctrack_coordinate *const *rows, size_t count)
+void print_rows(enum format format, const struct column *columns, int column_count, size_t row_count,
+                row_callback *row_of, void *argument)
+{
+    const char *texts[COLUMNS_MAX];
+    if (format == FORMAT_TABLE) {
+        print_table(columns, column_count, row_count, row_of, argument);
+        return;
+    }
+    if (format == FORMAT_CSV) {
+        print_csv_line(columns, column_count, NULL);
+    }
+    fputs(format == FORMAT_JSON ? "[" : "", stdout);
+    for (size_t i = 0; i < row_count && output_good(); i++) {
+        row_of(i, texts, argument);
+        if (format == FORMAT_CSV) {
+            print_csv_line(columns, column_count, texts);
+        } else {
+            fputs(format == FORMAT_JSON && i > 0 ? "," : "", stdout);
+            print_object(columns, column_count, texts);
+            fputs(format == FORMAT_JSON ? "" : "\n", stdout);
+        }
+    }
+    fputs(format == FORMAT_JSON ? "]\n" : "", stdout);
+}
+
+/* serialize()'s form, which restore reads. */
+static int print_entries(const ctrack_coordinate *const *rows, size_t count)
 {
     putchar('[');
     for (size_t i = 0; i < count && output_good(); i++) {
@@ -226,27 +300,49 @@ static int print_json(const ctrack_coordinate *const *rows, size_t count)
     return EXIT_DONE;
 }
 
+struct coordinates {
+    const char *read_model;
+    const ctrack_coordinate *const *rows;
+    char digits[24];
+};
+
+static void coordinate_texts(size_t row, const char *texts[], void *argument)
+{
+    struct coordinates *all = argument;
+    const ctrack_coordinate *coordinate = all->rows[row];
+    snprintf(all->digits, sizeof all->digits, "%lld", (long long)coordinate->operation_index);
+    texts[0] = all->read_model;
+    texts[1] = coordinate->document_id;
+    texts[2] = coordinate->scope;
+    texts[3] = coordinate->branch;
+    texts[4] = all->digits;
+}
+
 int print_coordinates(enum format format, const char *read_model, const ctrack_coordinate *const *rows, size_t count)
 {
-    switch (format) {
-    case FORMAT_TABLE:
-        print_table(rows, count);
-        break;
-    case FORMAT_NDJSON:
-        for (size_t i = 0; i < count && output_good(); i++) {
-            print_ndjson(read_model, rows[i]);
-        }
-        break;
-    case FORMAT_JSON:
-        return print_json(rows, count);
-    case FORMAT_CSV:
-        fputs("documentId,scope,branch,operationIndex\r\n", stdout);
-        for (size_t i = 0; i < count && output_good(); i++) {
-            print_csv(rows[i]);
-        }
-        break;
+    static const struct column columns[] = {{NULL, "readModel", false},
+                                            {"DOCUMENT", "documentId", false},
+                                            {"SCOPE", "scope", false},
+                                            {"BRANCH", "branch", false},
+                                            {"INDEX", "operationIndex", true}};
+    struct coordinates all = {.read_model = read_model, .rows = rows};
+    if (format == FORMAT_JSON) {
+        return print_entries(rows, count);
     }
+    print_rows(format, columns, sizeof columns / sizeof columns[0], count, coordinate_texts, &all);
     return EXIT_DONE;
+}
+
+const char *format_time(int64_t milliseconds, char text[TIME_TEXT])
+{
+    time_t seconds = (time_t)(milliseconds / 1000);
+    struct tm parts;
+    if (milliseconds < 0 || gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
+        return NULL;
+    }
+    snprintf(text + strlen(text), TIME_TEXT - strlen(text), ".%03dZ", (int)(milliseconds % 1000));
+    return text;
 }
 
 int finish_output(int outcome)

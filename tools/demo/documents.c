@@ -10,11 +10,8 @@ struct document_table {
     sqlite3 *database;
 };
 
-/* The CHECK holds only if each operation was processed exactly once, in order: a repeated or skipped one breaks it.
- * synchronous=FULL because the tracker has it: were the table less durable, a power cut could leave progress ahead. */
+/* The CHECK holds only if each operation was processed exactly once, in order: a repeated or skipped one breaks it. */
 static const char schema[] =
-    "PRAGMA busy_timeout = 5000;"
-    "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
     "CREATE TABLE IF NOT EXISTS document ("
     "    document_id TEXT NOT NULL, scope TEXT NOT NULL, branch TEXT NOT NULL,"
@@ -35,19 +32,21 @@ static bool run(document_table *documents, const char *sql)
     return sqlite3_exec(documents->database, sql, NULL, NULL, NULL) == SQLITE_OK || report(documents, sql);
 }
 
-document_table *documents_open(const char *path)
+document_table *documents_open(const char *path, bool read_only)
 {
     document_table *documents = calloc(1, sizeof *documents);
     if (documents == NULL) {
         fprintf(stderr, "read model: out of memory\n");
         return NULL;
     }
-    if (sqlite3_open(path, &documents->database) != SQLITE_OK) {
+    int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    if (sqlite3_open_v2(path, &documents->database, flags, NULL) != SQLITE_OK) {
         report(documents, path);
         documents_close(documents);
         return NULL;
     }
-    if (!run(documents, schema)) {
+    sqlite3_busy_timeout(documents->database, 5000);
+    if (!read_only && !run(documents, schema)) {
         documents_close(documents);
         return NULL;
     }
@@ -104,7 +103,18 @@ static bool process_coordinates(document_table *documents, sqlite3_stmt *stateme
     return true;
 }
 
-bool documents_process(document_table *documents, const ctrack_snapshot *token)
+static bool stage_progress(document_table *documents, const ctrack_snapshot *token)
+{
+    ctrack_error error;
+    if (ctrack_stage(documents->database, NULL, ctrack_snapshot_entries(token), ctrack_snapshot_count(token), &error) !=
+        CTRACK_OK) {
+        fprintf(stderr, "read model: %s\n", error.message);
+        return false;
+    }
+    return true;
+}
+
+bool documents_stage(document_table *documents, const ctrack_snapshot *token)
 {
     /* REPLACE and not an upsert: an upsert would check the row that it is given, not the one that results. */
     sqlite3_stmt *statement =
@@ -113,13 +123,18 @@ bool documents_process(document_table *documents, const ctrack_snapshot *token)
     bool ok = statement != NULL && run(documents, "BEGIN IMMEDIATE");
     if (ok) {
         ok = process_coordinates(documents, statement, token) &&
-             run(documents, "UPDATE position SET processed = processed + 1") && run(documents, "COMMIT");
+             run(documents, "UPDATE position SET processed = processed + 1") && stage_progress(documents, token);
         if (!ok && sqlite3_get_autocommit(documents->database) == 0) {
             run(documents, "ROLLBACK");
         }
     }
     sqlite3_finalize(statement);
     return ok;
+}
+
+bool documents_commit(document_table *documents)
+{
+    return run(documents, "COMMIT");
 }
 
 int64_t documents_last_operation(document_table *documents, const ctrack_coordinate *key)
@@ -138,9 +153,9 @@ int64_t documents_last_operation(document_table *documents, const ctrack_coordin
     return last;
 }
 
-static bool compare(document_table *documents, int64_t *ahead, int64_t *behind)
+bool documents_compare(document_table *documents, int64_t *ahead, int64_t *behind)
 {
-    /* Keys that the tracker alone has count as ahead, keys that the table alone has as behind. Two joins, since a FULL
+    /* Keys that the progress alone has count as ahead, keys that the table alone has as behind. Two joins, since a FULL
      * JOIN would compare every key with every other. */
     sqlite3_stmt *statement = prepare(
         documents, "SELECT (SELECT count(*) FROM ctrack_progress LEFT JOIN document USING (document_id, scope, branch)"
@@ -155,19 +170,5 @@ static bool compare(document_table *documents, int64_t *ahead, int64_t *behind)
         report(documents, "compare");
     }
     sqlite3_finalize(statement);
-    return ok;
-}
-
-bool documents_compare(document_table *documents, const char *tracker_path, int64_t *ahead, int64_t *behind)
-{
-    sqlite3_stmt *attach = prepare(documents, "ATTACH ?1 AS tracker");
-    bool ok = attach != NULL && sqlite3_bind_text(attach, 1, tracker_path, -1, SQLITE_STATIC) == SQLITE_OK &&
-              sqlite3_step(attach) == SQLITE_DONE;
-    if (!ok) {
-        report(documents, tracker_path);
-    }
-    sqlite3_finalize(attach);
-    ok = ok && compare(documents, ahead, behind);
-    sqlite3_exec(documents->database, "DETACH tracker", NULL, NULL, NULL);
     return ok;
 }

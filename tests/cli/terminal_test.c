@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* What a terminal brings with it: the line that tells how far a command is, and Ctrl-C. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static void make_file(const fixture *f, int keys)
+{
+    char *array = array_of(keys);
+    assert_exit(DONE, RUN_INPUT(f, array, "restore", "p.db"));
+    free(array);
+}
+
+/* ---------------------------------------------------------------- the line */
+
+static void test_a_terminal_gets_a_line_that_is_wiped_at_the_end(void **state)
+{
+    fixture *f = *state;
+    make_file(f, 5000);
+    process p = start_on_terminal(f, TERMINAL_ERROR, LIST("dump", "p.db", "-o", "dump"));
+    assert_exit(DONE, finish(&p, "", 0));
+    assert_string_equal(out, "");
+    assert_contains(err, "\rdump: 64.0 KiB, ");
+    assert_contains(err, " rows");
+    assert_string_equal(err + strlen(err) - 5, "    \r");
+    p = start_on_terminal(f, TERMINAL_ERROR, LIST("restore", "q.db", "-i", "dump"));
+    assert_exit(DONE, finish(&p, "", 0));
+    assert_contains(err, "\rrestore: ");
+    assert_contains(err, " %, 64.0 KiB of ");
+    assert_contains(err, "\rrestore: all is read, writing");
+    assert_contains(err, "     \rctrack: 5000 entries restored\r\n");
+}
+
+static void test_an_error_is_said_on_a_line_of_its_own(void **state)
+{
+    fixture *f = *state;
+    make_file(f, 5000);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "-o", "dump"));
+    assert_int_equal(truncate(name_in(f, "dump"), 200000), 0);
+    process p = start_on_terminal(f, TERMINAL_ERROR, LIST("restore", "q.db", "-i", "dump"));
+    assert_exit(INPUT, finish(&p, "", 0));
+    assert_contains(err, "     \rctrack: dump:");
+}
+
+static void test_no_line_goes_to_a_pipe_or_among_data(void **state)
+{
+    fixture *f = *state;
+    make_file(f, 5000);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "-o", "dump"));
+    assert_string_equal(err, "");
+    assert_exit(DONE, RUN(f, "restore", "q.db", "-i", "dump"));
+    assert_string_equal(err, "ctrack: 5000 entries restored\n");
+    process p = start_on_terminal(f, TERMINAL_OUTPUT | TERMINAL_ERROR, LIST("dump", "p.db"));
+    assert_exit(DONE, finish(&p, "", 0));
+    assert_null(strstr(out, "dump: "));
+    assert_contains(out, "{\"count\":5000,");
+}
+
+/* ---------------------------------------------------------------- Ctrl-C */
+
+static int threads_of(const process *p)
+{
+    char tasks[64];
+    struct stat status;
+    snprintf(tasks, sizeof tasks, "/proc/%d/task", (int)p->pid);
+    assert_int_equal(stat(tasks, &status), 0);
+    return (int)status.st_nlink - 2;
+}
+
+static void test_wait_ends_by_the_signal_and_says_what_was_missing(void **state)
+{
+    fixture *f = *state;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
+    for (int i = 0; i < 3; i++) {
+        process p = start(f, NULL, LIST("wait", "p.db", "a:b:c=2"));
+        /* The signals are caught before the thread that follows the file starts. */
+        while (threads_of(&p) < 2) {
+            assert_int_equal(poll(NULL, 0, 1), 0);
+        }
+        kill(p.pid, signals[i]);
+        assert_exit(128 + signals[i], finish(&p, "", 0));
+        assert_string_equal(err, "ctrack: waiting: 1 of 1 coordinates missing: a:b:c needs 2, has 1\n");
+    }
+}
+
+static void test_an_interrupted_restore_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    char text[4000];
+    static const char begin[] = "[[\"a:b:c\",5],";
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
+    process p = start_on_terminal(f, TERMINAL_ERROR, LIST("restore", "p.db", "--replace"));
+    assert_int_equal(write(p.input, begin, sizeof begin - 1), sizeof begin - 1);
+    read_until(p.error, text, sizeof text, "\rrestore: 13 B");
+    kill(p.pid, SIGINT);
+    assert_exit(128 + SIGINT, finish(&p, "x", 1));
+    assert_contains(err, "     \rctrack: interrupted: nothing has changed");
+    assert_exit(DONE, RUN(f, "list", "p.db", "--format", "json"));
+    assert_string_equal(out, "[[\"a:b:c\",1]]\n");
+}
+
+static void test_an_interrupted_dump_leaves_the_old_file_and_no_other(void **state)
+{
+    fixture *f = *state;
+    make_file(f, 20000);
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    put_content(f, "out", "old\n");
+    for (int i = 0; i < 3; i++) {
+        /* The terminal is stopped, as by Ctrl-S, so the dump stands still when it begins to draw its line. */
+        process p = start_on_terminal(f, TERMINAL_ERROR | TERMINAL_STOPPED, LIST("dump", "p.db", "-o", "out"));
+        while (files_in(f, "out") < 2) {
+            assert_int_equal(poll(NULL, 0, 1), 0);
+        }
+        kill(p.pid, signals[i]);
+        assert_exit(128 + signals[i], finish(&p, "", 0));
+        assert_int_equal(files_in(f, "out"), 1);
+        assert_string_equal(content(f, "out"), "old\n");
+    }
+}
+
+static void test_an_interrupted_dump_wipes_its_line(void **state)
+{
+    fixture *f = *state;
+    char text[4000];
+    make_file(f, 20000);
+    assert_int_equal(mkfifo(name_in(f, "fifo"), 0600), 0);
+    int reader = open(name_in(f, "fifo"), O_RDWR); /* it is written to in place, until it is full */
+    process p = start_on_terminal(f, TERMINAL_ERROR, LIST("dump", "p.db", "-o", "fifo"));
+    read_until(p.error, text, sizeof text, "\rdump: 64.0 KiB, ");
+    kill(p.pid, SIGINT);
+    assert_exit(128 + SIGINT, finish(&p, "", 0));
+    assert_true(strlen(err) > 5);
+    assert_string_equal(err + strlen(err) - 5, "    \r");
+    close(reader);
+}
+
+static void test_a_signal_that_is_ignored_stays_ignored(void **state)
+{
+    fixture *f = *state;
+    char text[4000];
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
+    ignore_interrupts = true;
+    process p = start(f, NULL, LIST("watch", "p.db", "--interval", "10ms"));
+    ignore_interrupts = false;
+    read_until(p.output, text, sizeof text, "\n");
+    kill(p.pid, SIGINT);
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=2"));
+    read_until(p.output, text, sizeof text, "\n");
+    assert_contains(text, " 2 +1 a:b:c\n");
+    kill(p.pid, SIGTERM);
+    assert_exit(128 + SIGTERM, finish(&p, "", 0));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_terminal_gets_a_line_that_is_wiped_at_the_end),
+        TEST(test_an_error_is_said_on_a_line_of_its_own),
+        TEST(test_no_line_goes_to_a_pipe_or_among_data),
+        TEST(test_wait_ends_by_the_signal_and_says_what_was_missing),
+        TEST(test_an_interrupted_restore_changes_nothing),
+        TEST(test_an_interrupted_dump_leaves_the_old_file_and_no_other),
+        TEST(test_an_interrupted_dump_wipes_its_line),
+        TEST(test_a_signal_that_is_ignored_stays_ignored),
+    };
+    return SUPPORT_MAIN(argc, argv, "terminal", tests, NULL);
+}
