@@ -730,8 +730,8 @@ static void test_a_damaged_file_is_not_dumped_as_if_it_were_whole(void **state)
     static const char *const damages[] = {
         "INSERT INTO ctrack_advance (coordinate_id, operation_index, updated_at) VALUES (77, 1, 0)",
         "INSERT INTO ctrack_advance (keyspace_id, document_id, operation_index, updated_at) VALUES (77, 'a', 1, 0)",
-        "INSERT INTO ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
-        "VALUES (1, CAST(x'FF' AS TEXT), 1, 0)",
+        ("INSERT INTO ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
+         "VALUES (1, CAST(x'FF' AS TEXT), 1, 0)"),
         "INSERT INTO ctrack_advance (keyspace_id, document_id, updated_at) VALUES (1, 'forgotten', 0)",
     };
     update(f->tracker, "a", 1);
