@@ -18,7 +18,8 @@
 #include "output.h"
 
 static const struct command *const commands[] = {
-    &command_update, &command_get, &command_list, &command_wait, &command_dump, &command_restore,
+    &command_update, &command_get,     &command_list,     &command_wait,
+    &command_dump,   &command_restore, &command_snapshot, &command_check,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -14,6 +14,11 @@ int parse_format(const struct command *command, const char *text, enum format *f
  */
 int print_coordinates(enum format format, const char *read_model, const ctrack_coordinate *const *rows, size_t count);
 
+/** Prints what a check has found, as it goes; `position` counts from 0. Begin and end go around. */
+void begin_findings(enum format format);
+void print_finding(enum format format, size_t position, const ctrack_finding *finding);
+void end_findings(enum format format, size_t count);
+
 /** Whether all that was written to standard output so far has gone where it was sent; to be asked right after writing.
  */
 bool output_good(void);
