@@ -251,9 +251,6 @@ static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
     ctrack_error why;
     bool row = true;
     int code = sqlite3_prepare_v2(c->db, which->sql, -1, &statement, NULL);
-    if (code == SQLITE_ERROR && c->altered) {
-        return CTRACK_OK; /* a table or column that the rule is about is not there, which was said already */
-    }
     ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(c->db, code, "read a table", &why);
     ctrack_status outcome = CTRACK_OK;
     for (int n = 0; status == CTRACK_OK && outcome == CTRACK_OK; n++) {
@@ -268,6 +265,9 @@ static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
         int64_t where =
             sqlite3_column_type(statement, 0) == SQLITE_NULL ? CTRACK_NO_ROW : sqlite3_column_int64(statement, 0);
         outcome = add(c, which, where, (const char *)sqlite3_column_text(statement, 1), error);
+    }
+    if (status != CTRACK_OK && c->altered && sqlite3_errcode(c->db) == SQLITE_ERROR) {
+        status = CTRACK_OK; /* a table or column that the rule is about is not there, which was said already */
     }
     outcome = outcome == CTRACK_OK ? judge(c, which, status, &why, error) : outcome;
     sqlite3_finalize(statement);
