@@ -25,8 +25,8 @@ ctrack_status ct_report_outcome(const ct_reporter *reporter, ctrack_status statu
 /**
  * Checks the database in one read transaction of the caller's, or in one of its own for each rule.
  *
- * @param[in] quick  Leaves out what looks at every key again by its index or at rows of the log one by one. For a copy
- *                   that has just been made.
+ * @param[in] quick  Leaves out what looks every key up again, or at the rows one by one. For a copy that has just been
+ *                   made.
  * Returns: CTRACK_OK when it is sound; CTRACK_CORRUPT when there are findings, or no tracker at all (without findings);
  * CTRACK_ABORTED when `found` or the reporter has ended it.
  */

@@ -28,7 +28,7 @@
 #include "tracker.h"
 
 /* Between two reports, and what is forced to the disk at once. */
-#define PIECE_PAGES 1024
+#define PIECE_PAGES 4096
 #define PIECE_ROWS 16384
 
 /* ---------------------------------------------------------------- page by page */
