@@ -393,8 +393,9 @@ static ctrack_status open_to_check(const char *name, sqlite3 **db, ctrack_error 
     ct_store_distrust(*db);
     sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     ctrack_status status = ct_sql_pragma(*db, "PRAGMA cell_size_check = 1", NULL, error);
-    /* Every key is looked for in its index: in no order, so the more pages are at hand the better. */
-    status = status == CTRACK_OK ? ct_sql_pragma(*db, "PRAGMA main.cache_size = -65536", NULL, error) : status;
+    /* Every key is looked for in its index, in no order, so the more pages are at hand the better. That the schema
+     * cannot be read, as this needs, is for the rules to say. */
+    sqlite3_exec(*db, "PRAGMA main.cache_size = -65536", NULL, NULL, NULL);
     return status == CTRACK_OK ? ct_sql_exec(*db, "BEGIN", "begin to read", error) : status;
 }
 
