@@ -137,8 +137,8 @@ enum { KEYSPACE, COORDINATE, LATEST, STEPS };
 static const char *const steps[STEPS] = {
     [KEYSPACE] =
         "INSERT INTO main.ctrack_keyspace (read_model, scope, branch) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-    [COORDINATE] = "INSERT INTO main.ctrack_coordinate (keyspace_id, document_id) SELECT id, ?4 "
-                   "FROM main.ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3",
+    [COORDINATE] = ("INSERT INTO main.ctrack_coordinate (keyspace_id, document_id) SELECT id, ?4 "
+                    "FROM main.ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3"),
     [LATEST] = "INSERT INTO main.ctrack_latest VALUES (last_insert_rowid(), ?1, ?2)",
 };
 
