@@ -17,6 +17,8 @@ void bench_open(bench *b); /* open.c */
 
 void bench_dump(bench *b); /* dump.c */
 void bench_restore(bench *b);
+void bench_export(bench *b); /* export.c */
+void bench_export_writer(bench *b);
 
 void bench_memory_per_key(bench *b); /* memory.c */
 void bench_memory_per_wait(bench *b);
