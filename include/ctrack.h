@@ -132,7 +132,11 @@ typedef enum ctrack_durability {
 /** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); any thread. */
 typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
 
-/** How to open a tracker. Initialise with CTRACK_OPTIONS_INIT, so that the struct can grow. */
+/**
+ * How to open a tracker. Initialise with CTRACK_OPTIONS_INIT, so that the struct can grow: a library reads what the
+ * caller's header has, and takes the defaults for the rest.
+ */
+/* A new field goes to the end, and not into what was padding before: nothing tells the two apart. */
 typedef struct ctrack_options {
     size_t size;                  /**< sizeof(ctrack_options) of the caller */
     const char *read_model;       /**< NULL: "default". Several read models share a file without seeing each other. */
