@@ -15,7 +15,7 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_ALL runtime development)
 if(CTRACK_BUILD_TOOLS)
-    list(APPEND CPACK_COMPONENTS_ALL command)
+    list(APPEND CPACK_COMPONENTS_ALL command extension)
 endif()
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
@@ -43,6 +43,11 @@ set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION database)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS "${sqlite}")
 set(CPACK_COMPONENT_COMMAND_DESCRIPTION "The command. It reports, reads, waits for, dumps and restores the progress of
 read models in the tracker's files.")
+
+set(CPACK_DEBIAN_EXTENSION_PACKAGE_NAME libsqlite3-mod-ctrack)
+set(CPACK_DEBIAN_EXTENSION_PACKAGE_SECTION libs)
+set(CPACK_COMPONENT_EXTENSION_DESCRIPTION "The loadable extension of SQLite: `.load ctrack` in the sqlite3 shell. It reports
+progress and asks for it in a transaction of its host.")
 
 foreach(component IN LISTS CPACK_COMPONENTS_ALL)
     string(TOUPPER ${component} upper)

@@ -39,6 +39,7 @@ package libctrack0 'libsqlite3-0 (>= 3.37)' '/libctrack\.so\.0 -> '
 package libctrack-dev 'libctrack0 (= ' /usr/include/ctrack.h '/libctrack\.a' '/libctrack\.so -> ' /pkgconfig/ctrack.pc \
     /cmake/ctrack/ctrackConfig.cmake
 package ctrack 'libc6 (>= ' /usr/bin/ctrack
+package libsqlite3-mod-ctrack 'libc6 (>= ' '/ctrack\.so'
 
 # One file in two packages could not be installed.
 twice=$(grep -hv '/$' "$directory"/deb/*.list | awk '{print $6}' | sort | uniq -d)
