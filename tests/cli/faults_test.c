@@ -44,6 +44,23 @@ static void test_a_locked_file_is_status_5_for_who_writes_and_no_matter_for_who_
     assert_string_equal(out, "1\n");
 }
 
+static void test_a_longer_busy_timeout_waits_longer(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
+    sqlite3 *db = db_open(name_in(f, "p.db"));
+    db_run(db, "BEGIN IMMEDIATE");
+    process patient = start(f, NULL, LIST("update", "p.db", "a:b:c=3", "--busy-timeout", "2m"));
+    int64_t begun = now_ns();
+    assert_exit(BUSY, RUN(f, "update", "p.db", "a:b:c=2", "--busy-timeout", "300ms"));
+    assert_true(now_ns() - begun >= 300000000);
+    db_run(db, "ROLLBACK");
+    db_close(db);
+    assert_exit(DONE, finish(&patient, "", 0));
+    assert_exit(DONE, RUN(f, "get", "p.db", "a:b:c"));
+    assert_string_equal(out, "3\n");
+}
+
 static void test_a_file_that_may_not_grow_is_status_4_and_nothing_is_half_done(void **state)
 {
     fixture *f = *state;
@@ -109,6 +126,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_locked_file_is_status_5_for_who_writes_and_no_matter_for_who_reads),
+        TEST(test_a_longer_busy_timeout_waits_longer),
         TEST(test_a_file_that_may_not_grow_is_status_4_and_nothing_is_half_done),
         TEST(test_a_full_disk_is_status_4_and_says_what_to_do),
         TEST(test_a_file_that_is_read_only_is_status_4),

@@ -30,6 +30,8 @@ static void test_forget_names_what_was_never_seen_and_is_status_1_if_all_was(voi
     assert_string_equal(err, "ctrack: no:such\\:one:key: never seen\n");
     assert_exit(NEGATIVE, RUN(f, "forget", "p.db", "a:b:c"));
     assert_string_equal(err, "ctrack: a:b:c: never seen\n");
+    assert_exit(NEGATIVE, RUN(f, "forget", "p.db", "e\x1B[31m\xC2\x9B:b:c"));
+    assert_string_equal(err, "ctrack: e?[31m??:b:c: never seen\n"); /* no control characters, C1 ones included */
     assert_exit(NEGATIVE, RUN_INPUT(f, "", "forget", "p.db"));
     assert_contains(err, "no keys");
 }

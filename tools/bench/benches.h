@@ -29,4 +29,10 @@ void bench_waits_timing_out(bench *b);
 void bench_wake_thread(bench *b); /* wake.c */
 void bench_wake_callback(bench *b);
 
+void bench_foreign_wake(bench *b); /* processes.c */
+void bench_idle(bench *b);
+void bench_foreign_waits(bench *b);
+void bench_stage(bench *b);
+void bench_catch_up(bench *b);
+
 #endif

@@ -28,11 +28,11 @@ static struct figure *add(struct figures *figures, const char *name, const char 
     return figure;
 }
 
-/* The write-ahead log has a header of 32 bytes, and 24 bytes before each page: https://www.sqlite.org/fileformat2.html
- */
+/* The write-ahead log has 24 bytes before each page, and a header of 32, which is less than a page:
+ * https://www.sqlite.org/fileformat2.html */
 static uint64_t wal_pages(const ctrack_stats *stats)
 {
-    return stats->wal_bytes > 32 ? (stats->wal_bytes - 32) / ((uint64_t)stats->page_bytes + 24) : 0;
+    return stats->wal_bytes / ((uint64_t)stats->page_bytes + 24);
 }
 
 static void collect(struct figures *figures, const ctrack_stats *stats, int schema)

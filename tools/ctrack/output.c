@@ -235,8 +235,8 @@ static void print_line(const struct column *columns, int count, const char *cons
 static void print_table(const struct column *columns, int column_count, size_t row_count, row_callback *row_of,
                         void *argument)
 {
-    const char *texts[COLUMNS_MAX];
-    size_t widths[COLUMNS_MAX];
+    const char *texts[COLUMNS_MAX] = {NULL};
+    size_t widths[COLUMNS_MAX] = {0};
     for (int c = 0; c < column_count; c++) {
         texts[c] = columns[c].title;
         widths[c] = texts[c] != NULL ? strlen(texts[c]) : 0;
