@@ -7,7 +7,6 @@
 #include "clock.h"
 #include "error.h"
 #include "fold.h"
-#include "follow.h"
 #include "sql.h"
 #include "text.h"
 #include "write.h"
@@ -276,29 +275,56 @@ static ctrack_status restore_one(ctrack *tracker, const ct_restored *model, ctra
     return status == CTRACK_OK ? announce(tracker, model->read_model, error) : status;
 }
 
+/* Makes the list of what a restored read model changes in memory, which reserves what that needs. */
+static ctrack_status prepare_restored(ctrack *tracker, const ct_restored *model, ctrack_restore_mode mode,
+                                      ctrack_error *error)
+{
+    return ct_board_prepare(tracker->board, ctrack_snapshot_entries(model->entries),
+                            ctrack_snapshot_count(model->entries), mode == CTRACK_RESTORE_REPLACE, &tracker->advances,
+                            error);
+}
+
+static void publish_restored(ctrack *tracker, ctrack_restore_mode mode)
+{
+    if (mode == CTRACK_RESTORE_REPLACE) {
+        ct_board_replace(tracker->board, &tracker->advances);
+    } else {
+        ct_board_publish(tracker->board, &tracker->advances);
+    }
+}
+
+/* In the transaction. *own: one of the models is the tracker's, and is in the list. */
+static ctrack_status restore_all(ctrack *tracker, const ct_restored *models, size_t count, ctrack_restore_mode mode,
+                                 bool *own, ctrack_error *error)
+{
+    ctrack_status status = ct_fold_all(tracker, error);
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = restore_one(tracker, &models[i], mode, error);
+        if (status == CTRACK_OK && strcmp(models[i].read_model, tracker->store->read_model) == 0) {
+            *own = true;
+            status = prepare_restored(tracker, &models[i], mode, error);
+        }
+    }
+    return status;
+}
+
 static ctrack_status restore_file(ctrack *tracker, const ct_restored *models, size_t count, ctrack_restore_mode mode,
                                   ctrack_error *error)
 {
-    bool followed;
+    bool followed, own = false;
     ctrack_status status = ct_write_begin(tracker, &followed, error);
+    if (status == CTRACK_OK) {
+        status = ct_write_end(tracker, restore_all(tracker, models, count, mode, &own, error), error);
+    }
     if (status != CTRACK_OK) {
+        ct_board_cancel(tracker->board, &tracker->advances);
         return status;
     }
-    status = ct_fold_all(tracker, error);
-    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        status = restore_one(tracker, &models[i], mode, error);
+    seen_all(tracker->store);
+    if (own) {
+        publish_restored(tracker, mode);
     }
-    status = ct_write_end(tracker, status, error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    /* Read it like everybody else: the log says that progress was replaced. */
-    status = ct_follow(tracker, error);
-    if (status != CTRACK_OK) {
-        tracker->store->data_version = -1; /* so that it is tried again */
-        ct_error_context(error, status, "restored, but not yet seen by this tracker");
-    }
-    return status;
+    return CTRACK_OK;
 }
 
 static ctrack_status restore_memory(ctrack *tracker, const ct_restored *model, ctrack_restore_mode mode,
@@ -311,13 +337,11 @@ static ctrack_status restore_memory(ctrack *tracker, const ct_restored *model, c
     if (mode == CTRACK_RESTORE_EMPTY && !empty) {
         return ct_error_set(error, CTRACK_MISUSE, "the tracker has progress already: merge or replace it");
     }
-    ctrack_status status =
-        ct_board_prepare(board, ctrack_snapshot_entries(model->entries), ctrack_snapshot_count(model->entries),
-                         mode == CTRACK_RESTORE_REPLACE, &tracker->advances, error);
-    if (status == CTRACK_OK && mode == CTRACK_RESTORE_REPLACE) {
-        ct_board_replace(board, &tracker->advances);
-    } else if (status == CTRACK_OK) {
-        ct_board_publish(board, &tracker->advances);
+    ctrack_status status = prepare_restored(tracker, model, mode, error);
+    if (status == CTRACK_OK) {
+        publish_restored(tracker, mode);
+    } else {
+        ct_board_cancel(board, &tracker->advances);
     }
     return status;
 }
