@@ -454,6 +454,15 @@ static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctra
                                "the file has no current ctrack schema and is open for reading only");
 }
 
+/* The ends of a transaction are prepared before any begins: without memory it could neither commit nor be rolled back.
+ */
+static ctrack_status prepare_ends(ct_store *store, ctrack_error *error)
+{
+    sqlite3_stmt *unused;
+    ctrack_status status = ct_store_statement(store, CT_COMMIT, &unused, error);
+    return status == CTRACK_OK ? ct_store_statement(store, CT_ROLLBACK, &unused, error) : status;
+}
+
 static ctrack_status remember_file(ct_store *store, ctrack_error *error)
 {
     struct stat found;
@@ -479,6 +488,7 @@ static ctrack_status open_database(ct_store *store, const char *path, const ctra
         int code = sqlite3_open_v2(name, &store->db, flags, NULL);
         status =
             code == SQLITE_OK ? set_up(store, options, error) : ct_sql_fail(store->db, code, "open the file", error);
+        status = status == CTRACK_OK ? prepare_ends(store, error) : status;
         status = status == CTRACK_OK ? remember_file(store, error) : status;
         if (status != CTRACK_OK) {
             ct_error_context(error, status, "%s", name);
