@@ -1,18 +1,47 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <unistd.h>
+
 #include "options.h"
 #include "output.h"
+#include "progress.h"
 
-struct listing {
-    enum format format;
-    size_t count;
+struct findings {
+    struct rows rows;
+    struct progress progress;
 };
 
-/* A ctrack_finding_callback. */
-static int print_next(const ctrack_finding *finding, void *argument)
+/* For people: three lines, since the texts are too long for a table. */
+static void print_lines(const ctrack_finding *finding, const char *row)
 {
-    struct listing *list = argument;
-    print_finding(list->format, list->count++, finding);
+    printf("%s%s%s: ", finding->table, row != NULL ? " row " : "", row != NULL ? row : "");
+    print_escaped(finding->what, false);
+    printf("\n  means: %s\n  do:    %s\n", finding->means, finding->advice);
+}
+
+/* A ctrack_finding_callback: what is found is printed at once, since a check may take long. */
+static int print_finding(const ctrack_finding *finding, void *argument)
+{
+    struct findings *findings = argument;
+    char digits[24];
+    bool row = finding->row != CTRACK_NO_ROW;
+    snprintf(digits, sizeof digits, "%lld", (long long)finding->row);
+    progress_clear(&findings->progress);
+    if (findings->rows.format == FORMAT_TABLE) {
+        print_lines(finding, row ? digits : NULL);
+    } else {
+        rows_add(&findings->rows, (const char *const[]){finding->rule, finding->table, row ? digits : NULL,
+                                                        finding->what, finding->means, finding->advice});
+    }
     return !output_good();
+}
+
+/* A ctrack_progress_callback. */
+static int show_progress(uint64_t done, uint64_t total, void *argument)
+{
+    struct findings *findings = argument;
+    progress_reach(&findings->progress, done, total);
+    return 0;
 }
 
 /* What a user should know of the SQLite that ctrack runs with. */
@@ -30,21 +59,29 @@ static int say_sound(const char *path)
     }
     fail(EXIT_DONE, "%s: sound", path);
     if (stats.sqlite_exposed) {
+        char version[VERSION_TEXT];
+        format_version(stats.sqlite_version, version);
         fail(EXIT_DONE,
-             "SQLite %d.%d.%d has the WAL-reset bug (https://www.sqlite.org/wal.html): ctrack avoids what triggers it; "
+             "SQLite %s has the WAL-reset bug (https://www.sqlite.org/wal.html): ctrack avoids what triggers it; "
              "let no other program checkpoint the file",
-             stats.sqlite_version / 1000000, stats.sqlite_version / 1000 % 1000, stats.sqlite_version % 1000);
+             version);
     }
     return close_tracker(tracker, EXIT_DONE);
 }
 
-static int check(const char *path, enum format format)
+static int check(const struct command *command, const char *path, enum format format)
 {
-    struct listing list = {.format = format};
+    static const struct column columns[] = {{"RULE", "rule", false},   {"TABLE", "table", false},
+                                            {"ROW", "row", true},      {"WHAT", "what", false},
+                                            {"MEANS", "means", false}, {"DO", "advice", false}};
+    struct findings findings;
     ctrack_error error;
-    begin_findings(format);
-    ctrack_status status = ctrack_check(path, print_next, NULL, &list, &error);
-    end_findings(format, list.count);
+    rows_begin(&findings.rows, format, columns, sizeof columns / sizeof columns[0]);
+    /* Lines for people may stand on the same terminal: the line of the progress is wiped before each of them. */
+    progress_begin(&findings.progress, command->name, 0, format == FORMAT_TABLE ? -1 : STDOUT_FILENO);
+    ctrack_status status = ctrack_check(path, print_finding, show_progress, &findings, &error);
+    progress_end(&findings.progress);
+    rows_end(&findings.rows);
     if (status == CTRACK_OK) {
         return say_sound(path);
     }
@@ -64,7 +101,7 @@ static int run(const struct command *command, struct arguments *arguments)
     if (arguments->count != 1) {
         return fail_usage(command, "one file is needed");
     }
-    return check(arguments->values[0], format);
+    return check(command, arguments->values[0], format);
 }
 
 const struct command command_check = {

@@ -5,7 +5,7 @@
 #include "options.h"
 #include "output.h"
 
-enum { FIGURES = 9, VALUE_TEXT = 32 };
+enum { FIGURES = 9, VALUE_TEXT = VERSION_TEXT };
 
 /* What is told of a file: some figures, then the keys of each read model. */
 struct figures {
@@ -37,7 +37,6 @@ static uint64_t wal_pages(const ctrack_stats *stats)
 
 static void collect(struct figures *figures, const ctrack_stats *stats, int schema)
 {
-    int version = stats->sqlite_version;
     add(figures, "schema version", "schemaVersion", (uint64_t)schema);
     add(figures, "file size", "fileBytes", stats->file_bytes);
     add(figures, "page size", "pageBytes", (uint64_t)stats->page_bytes);
@@ -46,7 +45,7 @@ static void collect(struct figures *figures, const ctrack_stats *stats, int sche
     add(figures, "log backlog", "logBacklog", stats->log_backlog);
     struct figure *sqlite = add(figures, "SQLite version", "sqliteVersion", 0);
     sqlite->quoted = true;
-    snprintf(sqlite->value, VALUE_TEXT, "%d.%d.%d", version / 1000000, version / 1000 % 1000, version % 1000);
+    format_version(stats->sqlite_version, sqlite->value);
     struct figure *exposed = add(figures, "exposed to the WAL-reset bug", "sqliteExposed", 0);
     snprintf(exposed->value, VALUE_TEXT, "%s", stats->sqlite_exposed ? "true" : "false");
     add(figures, "read models", "readModels", ctrack_read_model_list_count(figures->models));

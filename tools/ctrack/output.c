@@ -261,29 +261,47 @@ static void print_table(const struct column *columns, int column_count, size_t r
 
 /* ---------------------------------------------------------------- all of them */
 
-void print_rows(enum format format, const struct column *columns, int column_count, size_t row_count,
-                row_callback *row_of, void *argument)
+void rows_begin(struct rows *rows, enum format format, const struct column *columns, int column_count)
 {
-    const char *texts[COLUMNS_MAX];
-    if (format == FORMAT_TABLE) {
-        print_table(columns, column_count, row_count, row_of, argument);
-        return;
-    }
+    *rows = (struct rows){format, columns, column_count, 0};
     if (format == FORMAT_CSV) {
         print_csv_line(columns, column_count, NULL);
     }
     fputs(format == FORMAT_JSON ? "[" : "", stdout);
+}
+
+void rows_add(struct rows *rows, const char *const texts[])
+{
+    if (rows->format == FORMAT_CSV) {
+        print_csv_line(rows->columns, rows->column_count, texts);
+    } else {
+        fputs(rows->format == FORMAT_JSON && rows->count > 0 ? "," : "", stdout);
+        print_object(rows->columns, rows->column_count, texts);
+        fputs(rows->format == FORMAT_JSON ? "" : "\n", stdout);
+    }
+    rows->count++;
+}
+
+void rows_end(const struct rows *rows)
+{
+    fputs(rows->format == FORMAT_JSON ? "]\n" : "", stdout);
+}
+
+void print_rows(enum format format, const struct column *columns, int column_count, size_t row_count,
+                row_callback *row_of, void *argument)
+{
+    const char *texts[COLUMNS_MAX];
+    struct rows rows;
+    if (format == FORMAT_TABLE) {
+        print_table(columns, column_count, row_count, row_of, argument);
+        return;
+    }
+    rows_begin(&rows, format, columns, column_count);
     for (size_t i = 0; i < row_count && output_good(); i++) {
         row_of(i, texts, argument);
-        if (format == FORMAT_CSV) {
-            print_csv_line(columns, column_count, texts);
-        } else {
-            fputs(format == FORMAT_JSON && i > 0 ? "," : "", stdout);
-            print_object(columns, column_count, texts);
-            fputs(format == FORMAT_JSON ? "" : "\n", stdout);
-        }
+        rows_add(&rows, texts);
     }
-    fputs(format == FORMAT_JSON ? "]\n" : "", stdout);
+    rows_end(&rows);
 }
 
 /* serialize()'s form, which restore reads. */
@@ -345,90 +363,9 @@ const char *format_time(int64_t milliseconds, char text[TIME_TEXT])
     return text;
 }
 
-/* ---------------------------------------------------------------- findings */
-
-/* The members of a finding in their order, without the row. */
-enum { RULE, TABLE, WHAT, MEANS, ADVICE };
-
-static void print_finding_object(const ctrack_finding *finding)
+void format_version(int version, char text[VERSION_TEXT])
 {
-    static const char *const names[] = {"rule", "table", "what", "means", "advice"};
-    const char *const texts[] = {finding->rule, finding->table, finding->what, finding->means, finding->advice};
-    for (int i = RULE; i <= ADVICE; i++) {
-        printf("%c\"%s\":\"", i == RULE ? '{' : ',', names[i]);
-        print_json_text(texts[i]);
-        putchar('"');
-        if (i == TABLE && finding->row != CTRACK_NO_ROW) {
-            printf(",\"row\":%lld", (long long)finding->row);
-        } else if (i == TABLE) {
-            fputs(",\"row\":null", stdout);
-        }
-    }
-    putchar('}');
-}
-
-static void print_finding_csv(const ctrack_finding *finding)
-{
-    print_field(finding->rule);
-    putchar(',');
-    print_field(finding->table);
-    putchar(',');
-    if (finding->row != CTRACK_NO_ROW) {
-        printf("%lld", (long long)finding->row);
-    }
-    const char *const texts[] = {finding->what, finding->means, finding->advice};
-    for (int i = 0; i < 3; i++) {
-        putchar(',');
-        print_field(texts[i]);
-    }
-    fputs("\r\n", stdout);
-}
-
-static void print_finding_lines(const ctrack_finding *finding)
-{
-    fputs(finding->table, stdout);
-    if (finding->row != CTRACK_NO_ROW) {
-        printf(" row %lld", (long long)finding->row);
-    }
-    fputs(": ", stdout);
-    print_escaped(finding->what, false);
-    printf("\n  means: %s\n  do:    %s\n", finding->means, finding->advice);
-}
-
-void begin_findings(enum format format)
-{
-    if (format == FORMAT_JSON) {
-        putchar('[');
-    } else if (format == FORMAT_CSV) {
-        fputs("rule,table,row,what,means,advice\r\n", stdout);
-    }
-}
-
-void print_finding(enum format format, size_t position, const ctrack_finding *finding)
-{
-    switch (format) {
-    case FORMAT_TABLE:
-        print_finding_lines(finding);
-        break;
-    case FORMAT_JSON:
-        fputs(position > 0 ? ",\n" : "\n", stdout);
-        print_finding_object(finding);
-        break;
-    case FORMAT_NDJSON:
-        print_finding_object(finding);
-        putchar('\n');
-        break;
-    case FORMAT_CSV:
-        print_finding_csv(finding);
-        break;
-    }
-}
-
-void end_findings(enum format format, size_t count)
-{
-    if (format == FORMAT_JSON) {
-        puts(count > 0 ? "\n]" : "]");
-    }
+    snprintf(text, VERSION_TEXT, "%d.%d.%d", version / 1000000, version / 1000 % 1000, version % 1000);
 }
 
 int finish_output(int outcome)

@@ -16,7 +16,7 @@ struct column {
     const char *member; /**< its name in JSON and CSV */
     bool raw;           /**< JSON takes the text as it is, a number for instance; tables set it to the right */
 };
-enum { COLUMNS_MAX = 5 };
+enum { COLUMNS_MAX = 6 };
 
 /** Gives the texts of a row, one for each column, valid until the next call; NULL: there is no value. */
 typedef void row_callback(size_t row, const char *texts[], void *argument);
@@ -24,6 +24,17 @@ typedef void row_callback(size_t row, const char *texts[], void *argument);
 /** Prints rows in any format; stops early if standard output fails, which finish_output() then tells. */
 void print_rows(enum format format, const struct column *columns, int column_count, size_t row_count,
                 row_callback *row_of, void *argument);
+
+/** Rows that are printed as they come, in any format but a table, whose widths depend on all of them. */
+struct rows {
+    enum format format;
+    const struct column *columns;
+    int column_count;
+    size_t count; /**< printed so far */
+};
+void rows_begin(struct rows *rows, enum format format, const struct column *columns, int column_count);
+void rows_add(struct rows *rows, const char *const texts[]);
+void rows_end(const struct rows *rows);
 
 /** Prints coordinates; stops early if standard output fails, which finish_output() then tells. Returns an exit status.
  */
@@ -48,10 +59,9 @@ char *format_key(const ctrack_key *key);
 /** Milliseconds since 1970 as the file's view shows them: "2026-03-01T09:30:00.123Z". NULL for what is no time. */
 enum { TIME_TEXT = 32 };
 const char *format_time(int64_t milliseconds, char text[TIME_TEXT]);
-/** Prints what a check has found, as it goes; `position` counts from 0. Begin and end go around. */
-void begin_findings(enum format format);
-void print_finding(enum format format, size_t position, const ctrack_finding *finding);
-void end_findings(enum format format, size_t count);
+/** A version of SQLite as a number, such as 3040001, for people: "3.40.1". */
+enum { VERSION_TEXT = 36 };
+void format_version(int version, char text[VERSION_TEXT]);
 
 /** Whether all that was written to standard output so far has gone where it was sent; to be asked right after writing.
  */

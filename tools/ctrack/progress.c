@@ -85,14 +85,30 @@ void progress_begin(struct progress *progress, const char *what, uint64_t total,
     progress->shown = isatty(STDERR_FILENO) && !isatty(data);
 }
 
+/* Whether the line is to be drawn now. */
+static bool is_due(const struct progress *progress, int64_t time)
+{
+    return progress->shown && (progress->drawn == 0 || time - progress->drawn >= REDRAW_NANOSECONDS);
+}
+
 void progress_advance(struct progress *progress, uint64_t bytes, uint64_t rows)
 {
     char text[160];
     progress->bytes += bytes;
     progress->rows += rows;
     int64_t time = progress->shown ? now() : 0;
-    if (progress->shown && (progress->drawn == 0 || time - progress->drawn >= REDRAW_NANOSECONDS)) {
+    if (is_due(progress, time)) {
         describe(progress, time, text, sizeof text);
+        draw(progress, text);
+    }
+}
+
+void progress_reach(struct progress *progress, uint64_t done, uint64_t total)
+{
+    char text[160];
+    if (is_due(progress, progress->shown ? now() : 0)) {
+        snprintf(text, sizeof text, "%s: %.0f %%", progress->what,
+                 total > 0 ? (double)done * 100 / (double)total : 0.0);
         draw(progress, text);
     }
 }
@@ -106,12 +122,17 @@ void progress_say(struct progress *progress, const char *text)
     }
 }
 
-void progress_end(struct progress *progress)
+void progress_clear(struct progress *progress)
 {
     if (progress->drawn != 0) {
         draw(progress, "");
         interrupt_wipes(0);
     }
-    progress->shown = false;
     progress->drawn = 0;
+}
+
+void progress_end(struct progress *progress)
+{
+    progress_clear(progress);
+    progress->shown = false;
 }

@@ -19,13 +19,17 @@ struct progress {
     size_t columns;       /**< that the line has now */
 };
 
-/** Begins; `data` is the descriptor that data is read from or written to: no line is drawn among it. */
+/** Begins; `data` is the descriptor that data is read from or written to: no line is drawn among it; -1: none. */
 void progress_begin(struct progress *progress, const char *what, uint64_t total, int data);
 /** So much more is done. */
 void progress_advance(struct progress *progress, uint64_t bytes, uint64_t rows);
+/** So much of a whole is done, in whatever unit. */
+void progress_reach(struct progress *progress, uint64_t done, uint64_t total);
 /** Says what goes on now, without figures. */
 void progress_say(struct progress *progress, const char *text);
-/** Wipes the line. */
+/** Wipes the line, so that something else can be said; it comes again when there is progress. */
+void progress_clear(struct progress *progress);
+/** Wipes the line for good. */
 void progress_end(struct progress *progress);
 
 #endif
