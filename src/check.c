@@ -383,16 +383,14 @@ ctrack_status ct_check(sqlite3 *db, bool quick, ctrack_finding_callback *found, 
 
 static ctrack_status open_to_check(const char *name, sqlite3 **db, ctrack_error *error)
 {
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
-    int code = sqlite3_open_v2(name, db, flags, NULL);
-    if (code != SQLITE_OK) {
-        return ct_sql_fail(*db, code, "open the file", error);
+    ctrack_status status = ct_sql_open(name, SQLITE_OPEN_READONLY, "open the file", db, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
-    sqlite3_extended_result_codes(*db, 1);
     sqlite3_busy_timeout(*db, BUSY_TIMEOUT_MS);
     ct_store_distrust(*db);
     sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    ctrack_status status = ct_sql_pragma(*db, "PRAGMA cell_size_check = 1", NULL, error);
+    status = ct_sql_pragma(*db, "PRAGMA cell_size_check = 1", NULL, error);
     /* Every key is looked for in its index, in no order, so the more pages are at hand the better. That the schema
      * cannot be read, as this needs, is for the rules to say. */
     sqlite3_exec(*db, "PRAGMA main.cache_size = -65536", NULL, NULL, NULL);

@@ -83,12 +83,9 @@ static ctrack_status count_rows(sqlite3 *source, uint64_t *total, ctrack_error *
     ctrack_status status = CTRACK_OK;
     *total = 0;
     for (int i = 0; i < TABLES && status == CTRACK_OK; i++) {
-        sqlite3_stmt *statement = NULL;
-        bool row = false;
-        status = ct_sql_prepare(source, tables[i].count, &statement, error);
-        status = status == CTRACK_OK ? ct_sql_step(statement, &row, "count rows", error) : status;
-        *total += row ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
-        sqlite3_finalize(statement);
+        int64_t count = 0;
+        status = ct_sql_integer(source, tables[i].count, &count, error);
+        *total += (uint64_t)count;
     }
     return status;
 }
@@ -199,15 +196,11 @@ static ctrack_status write_memory(ctrack *tracker, sqlite3 *target, ct_reporter 
 /* Whether there is nothing in the database but what the migrations make. */
 static ctrack_status is_ours_alone(sqlite3 *source, bool *alone, ctrack_error *error)
 {
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    ctrack_status status = ct_sql_prepare(source,
-                                          "SELECT 1 FROM main.sqlite_schema WHERE tbl_name NOT LIKE 'ctrack\\_%' "
-                                          "ESCAPE '\\' LIMIT 1",
-                                          &statement, error);
-    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the database schema", error) : status;
-    sqlite3_finalize(statement);
-    *alone = !row;
+    int64_t others = 0;
+    ctrack_status status = ct_sql_integer(
+        source, "SELECT count(*) FROM main.sqlite_schema WHERE tbl_name NOT LIKE 'ctrack\\_%' ESCAPE '\\'", &others,
+        error);
+    *alone = others == 0;
     return status;
 }
 
@@ -248,14 +241,12 @@ static ctrack_status check_copy(sqlite3 *target, ct_reporter *reporter, ctrack_e
 /* Nobody else knows the file, and it is thrown away if anything fails: no journal on the disk, no sync of SQLite's. */
 static ctrack_status open_target(const ct_newfile *file, sqlite3 **target, ctrack_error *error)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
-    int code = sqlite3_open_v2(file->temporary, target, flags, NULL);
-    if (code != SQLITE_OK) {
-        return ct_sql_fail(*target, code, "open the new file", error);
+    ctrack_status status = ct_sql_open(file->temporary, SQLITE_OPEN_READWRITE, "open the new file", target, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
-    sqlite3_extended_result_codes(*target, 1);
     ct_store_distrust(*target);
-    ctrack_status status = ct_sql_pragma(*target, "PRAGMA main.locking_mode = EXCLUSIVE", "exclusive", error);
+    status = ct_sql_pragma(*target, "PRAGMA main.locking_mode = EXCLUSIVE", "exclusive", error);
     status =
         status == CTRACK_OK ? ct_sql_pragma(*target, "PRAGMA main.journal_mode = MEMORY", "memory", error) : status;
     return status == CTRACK_OK ? ct_sql_pragma(*target, "PRAGMA main.synchronous = OFF", NULL, error) : status;

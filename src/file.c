@@ -68,6 +68,26 @@ ctrack_status ct_file_status(int problem)
     }
 }
 
+ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *descriptor, ctrack_error *error)
+{
+    size_t size = strlen(absolute) + sizeof ".XXXXXX";
+    char *name = ct_alloc(size);
+    if (name == NULL) {
+        return ct_error_no_memory(error);
+    }
+    snprintf(name, size, "%s.XXXXXX", absolute);
+    *descriptor = mkstemp(name); /* O_EXCL, and mode 0600 whatever the umask */
+    if (*descriptor < 0) {
+        int problem = errno;
+        ct_free(name);
+        return ct_error_set(error, ct_file_status(problem), "cannot make a file beside %s: %s", absolute,
+                            strerror(problem));
+    }
+    fcntl(*descriptor, F_SETFD, FD_CLOEXEC);
+    *temporary = name;
+    return CTRACK_OK;
+}
+
 /*
  * The file is born under a temporary name and linked to its own when our descriptor is closed already, so that no
  * descriptor of ours ever refers to a file that another thread may have opened through SQLite.
@@ -81,18 +101,15 @@ ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
         }
         return CTRACK_OK;
     }
-    size_t size = strlen(absolute) + sizeof ".XXXXXX";
-    char *temporary = ct_alloc(size);
-    if (temporary == NULL) {
-        return ct_error_no_memory(error);
+    char *temporary;
+    int descriptor;
+    ctrack_status status = ct_file_make_beside(absolute, &temporary, &descriptor, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
-    snprintf(temporary, size, "%s.XXXXXX", absolute);
-    int descriptor = mkstemp(temporary); /* mode 0600, whatever the umask */
-    bool made = descriptor >= 0 && close(descriptor) == 0 && (link(temporary, absolute) == 0 || errno == EEXIST);
+    bool made = close(descriptor) == 0 && (link(temporary, absolute) == 0 || errno == EEXIST);
     int problem = errno;
-    if (descriptor >= 0) {
-        unlink(temporary);
-    }
+    unlink(temporary);
     ct_free(temporary);
     if (!made) {
         return ct_error_set(error, ct_file_status(problem), "cannot create %s: %s", absolute, strerror(problem));

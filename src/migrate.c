@@ -16,37 +16,25 @@ static const char objects[] =
     "SELECT type, name, tbl_name, sql FROM main.sqlite_schema "
     "WHERE name LIKE 'ctrack\\_%' ESCAPE '\\' OR tbl_name LIKE 'ctrack\\_%' ESCAPE '\\' ORDER BY type, name";
 
-static ctrack_status one_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    ctrack_status status = ct_sql_prepare(db, sql, &statement, error);
-    if (status == CTRACK_OK) {
-        status = ct_sql_step(statement, &row, "read the database schema", error);
-        *value = row ? sqlite3_column_int64(statement, 0) : 0;
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
 /* The migrations that the database says it has: 0 … n without a gap. */
 static ctrack_status version_of(sqlite3 *db, int *version, ctrack_error *error)
 {
     int64_t exists = 0, highest = 0, count = 0;
-    ctrack_status status = one_integer(
+    ctrack_status status = ct_sql_integer(
         db, "SELECT count(*) FROM main.sqlite_schema WHERE name LIKE 'ctrack\\_%' ESCAPE '\\'", &exists, error);
     *version = 0;
     if (status != CTRACK_OK || exists == 0) {
         return status;
     }
-    status = one_integer(db, "SELECT count(*) FROM main.sqlite_schema WHERE name = 'ctrack_migration'", &exists, error);
+    status =
+        ct_sql_integer(db, "SELECT count(*) FROM main.sqlite_schema WHERE name = 'ctrack_migration'", &exists, error);
     if (status == CTRACK_OK && exists == 0) {
         return ct_error_set(error, CTRACK_CORRUPT, "there are ctrack tables without ctrack_migration");
     }
-    status = status == CTRACK_OK ? one_integer(db, "SELECT max(version) FROM main.ctrack_migration", &highest, error)
+    status = status == CTRACK_OK ? ct_sql_integer(db, "SELECT max(version) FROM main.ctrack_migration", &highest, error)
                                  : status;
     status =
-        status == CTRACK_OK ? one_integer(db, "SELECT count(*) FROM main.ctrack_migration", &count, error) : status;
+        status == CTRACK_OK ? ct_sql_integer(db, "SELECT count(*) FROM main.ctrack_migration", &count, error) : status;
     if (status != CTRACK_OK) {
         return status;
     }

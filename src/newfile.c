@@ -88,19 +88,7 @@ ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *
 
 ctrack_status ct_newfile_make(ct_newfile *file, ctrack_error *error)
 {
-    char *temporary = with_ending(file->path, ".XXXXXX");
-    if (temporary == NULL) {
-        return ct_error_no_memory(error);
-    }
-    file->descriptor = mkstemp(temporary); /* O_EXCL, and mode 0600 whatever the umask */
-    if (file->descriptor < 0) {
-        int problem = errno;
-        ct_free(temporary);
-        return fail(file, problem, "make a file beside", error);
-    }
-    fcntl(file->descriptor, F_SETFD, FD_CLOEXEC);
-    file->temporary = temporary;
-    return CTRACK_OK;
+    return ct_file_make_beside(file->path, &file->temporary, &file->descriptor, error);
 }
 
 ctrack_status ct_newfile_sync(const ct_newfile *file, ctrack_error *error)
@@ -136,10 +124,8 @@ static ctrack_status complete(ct_newfile *file, const struct stat *like, ctrack_
  */
 static ctrack_status retire(const ct_newfile *file, sqlite3 **old, ctrack_error *error)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
     sqlite3 *db = NULL;
-    int code = sqlite3_open_v2(file->path, &db, flags, NULL);
-    ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "open the old file", error);
+    ctrack_status status = ct_sql_open(file->path, SQLITE_OPEN_READWRITE, "open the old file", &db, error);
     /* Leaving write-ahead mode takes an exclusive lock. Somebody may enter it again before we lock the file for good.
      */
     status = status == CTRACK_OK ? ct_sql_exec(db, "SELECT 1 FROM sqlite_schema", "read the old file", error) : status;

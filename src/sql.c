@@ -72,6 +72,30 @@ ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_erro
     return status;
 }
 
+ctrack_status ct_sql_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    ctrack_status status = ct_sql_prepare(db, sql, &statement, error);
+    if (status == CTRACK_OK) {
+        status = ct_sql_step(statement, &row, "read the file", error);
+        *value = row ? sqlite3_column_int64(statement, 0) : 0;
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+ctrack_status ct_sql_open(const char *name, int mode, const char *doing, sqlite3 **db, ctrack_error *error)
+{
+    int flags = mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+    int code = sqlite3_open_v2(name, db, flags, NULL);
+    if (code != SQLITE_OK) {
+        return ct_sql_fail(*db, code, doing, error);
+    }
+    sqlite3_extended_result_codes(*db, 1);
+    return CTRACK_OK;
+}
+
 ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error)
 {
     sqlite3_stmt *statement = NULL;

@@ -21,6 +21,11 @@ ctrack_status ct_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statem
 ctrack_status ct_sql_step(sqlite3_stmt *statement, bool *row, const char *doing, ctrack_error *error);
 /** Steps a statement that yields nothing to its end, and resets it. */
 ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_error *error);
+/** Reads the first column of the first row; 0 if there is none. */
+ctrack_status ct_sql_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error);
+/** Opens a file that exists, not through a symbolic link. `mode`: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE. *db is
+ * closed by the caller, also after an error. */
+ctrack_status ct_sql_open(const char *name, int mode, const char *doing, sqlite3 **db, ctrack_error *error);
 /** Runs a PRAGMA and reads back the row that it answers with: a PRAGMA that SQLite ignores fails silently. `expected`
  * NULL: whatever it answers. */
 ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error);

@@ -316,9 +316,7 @@ static ctrack_status checkpoint(sqlite3 *db, int *pages, int *moved, ctrack_erro
 static ctrack_status checkpoint_beside(const ct_store *store, int *pages, int *moved, ctrack_error *error)
 {
     sqlite3 *db = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
-    int code = sqlite3_open_v2(ct_store_path(store), &db, flags, NULL);
-    ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "checkpoint", error);
+    ctrack_status status = ct_sql_open(ct_store_path(store), SQLITE_OPEN_READWRITE, "checkpoint", &db, error);
     if (status == CTRACK_OK) {
         ct_store_distrust(db);
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -434,7 +432,6 @@ static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *o
 
 static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctrack_error *error)
 {
-    sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_handler(store->db, try_again, store);
     ct_store_distrust(store->db);
     ctrack_status status = inspect(store, error);
@@ -483,11 +480,9 @@ static ctrack_status open_database(ct_store *store, const char *path, const ctra
         status = ct_file_create(name, error);
     }
     if (status == CTRACK_OK) {
-        int flags = (store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX |
-                    SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
-        int code = sqlite3_open_v2(name, &store->db, flags, NULL);
-        status =
-            code == SQLITE_OK ? set_up(store, options, error) : ct_sql_fail(store->db, code, "open the file", error);
+        status = ct_sql_open(name, store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, "open the file",
+                             &store->db, error);
+        status = status == CTRACK_OK ? set_up(store, options, error) : status;
         status = status == CTRACK_OK ? prepare_ends(store, error) : status;
         status = status == CTRACK_OK ? remember_file(store, error) : status;
         if (status != CTRACK_OK) {
