@@ -487,6 +487,76 @@ CTRACK_API ctrack_status ctrack_token_parse(const char *json, size_t length, ctr
  */
 CTRACK_API size_t ctrack_token_format(const ctrack_coordinate *coordinates, size_t count, char *text, size_t size);
 
+/* ---------------------------------------------------------------- copies and checks of the file */
+
+/**
+ * How far a long call has got: `done` of `total`, in a unit of the call's own. Called often, on the calling thread,
+ * also while `done` stands still. Not 0 ends the call with CTRACK_ABORTED. It must not call ctrack with the same
+ * tracker.
+ */
+typedef int ctrack_progress_callback(uint64_t done, uint64_t total, void *argument);
+
+/** What ctrack_export() does with a file that is there already. */
+typedef enum ctrack_export_mode {
+    CTRACK_EXPORT_NEW = 0,    /**< refuse with CTRACK_MISUSE */
+    CTRACK_EXPORT_REPLACE = 1 /**< replace it at the end, in one step */
+} ctrack_export_mode;
+
+/**
+ * Makes a tracker file of its own from this tracker: all read models of its file as of one moment, while others go on
+ * writing to it. Of a tracker in memory: its own progress. Other tables of the file's database do not come along.
+ *
+ * The new file is one file, which can be moved, archived, and read where nothing can be written; opened for writing, it
+ * becomes a live tracker's file (with SQLite's write-ahead log beside it). It has the permissions of the tracker's file
+ * (of a tracker in memory: 0600). It appears under its name when it is complete, checked and on the disk; on an error
+ * there is nothing new, and an old file is as it was.
+ *
+ * The copy is checked for structure, schema and the state of the log; ctrack_check() checks every row. What has changed
+ * since the call began may be in it or not, but never in part.
+ *
+ * @param[in] path      As ctrack_open() takes it. The old file, if it is to be replaced, must not be open anywhere.
+ * @param[in] progress  May be NULL.
+ * Errors: CTRACK_INVALID for a bad path, a symbolic link, or the tracker's own file; CTRACK_MISUSE when the file
+ * exists, or when a file that SQLite keeps beside a database (`-wal`, `-shm`, `-journal`) is left over from another one
+ *         of that name; CTRACK_BUSY when the old file is in use; CTRACK_ABORTED; CTRACK_CORRUPT when the tracker's file
+ *         is damaged; CTRACK_FULL, CTRACK_IO, CTRACK_READ_ONLY, CTRACK_NO_MEMORY, CTRACK_CLOSED.
+ */
+CTRACK_API ctrack_status ctrack_export(ctrack *tracker, const char *path, ctrack_export_mode mode,
+                                       ctrack_progress_callback *progress, void *argument, ctrack_error *error);
+
+/** In ctrack_finding.row: it is not about one row. */
+#define CTRACK_NO_ROW INT64_MIN
+/** So many findings of one rule are listed, and then one that says that there are more. */
+#define CTRACK_FINDINGS_MAX 100
+
+/** Something that is wrong with a file. Lives while ctrack_finding_callback() runs; each text is one line. */
+typedef struct ctrack_finding {
+    const char *rule;   /**< which rule is broken, for programs: "latest-index"; does not change between versions */
+    const char *table;  /**< "ctrack_latest"; "the file" or "the schema" where it is not about one table */
+    int64_t row;        /**< the row's id (rowid), or CTRACK_NO_ROW */
+    const char *what;   /**< what is wrong: "operation_index is -5" */
+    const char *means;  /**< what that leads to */
+    const char *advice; /**< what to do */
+} ctrack_finding;
+
+/** Receives a finding. Not 0 ends the check with CTRACK_ABORTED. */
+typedef int ctrack_finding_callback(const ctrack_finding *finding, void *argument);
+
+/**
+ * Checks a tracker's file, as of one moment, while others go on using it: SQLite's integrity check of the whole
+ * database, the schema, every row's values, and what holds between the rows: every key that is named is known, the log
+ * has no holes, and what is folded is in the table. Nothing is written.
+ *
+ * @param[in] found     Called for each finding, with `argument`; may be NULL.
+ * @param[in] progress  The same while the check goes on; may be NULL.
+ * Returns: CTRACK_OK when it is sound, which is when there are no findings; CTRACK_CORRUPT when there are findings (the
+ *          message says how many), or when it is no database or has no tracker in it (then without any).
+ * Errors:  CTRACK_SCHEMA when it is newer than the library; CTRACK_ABORTED; CTRACK_INVALID for a bad path; CTRACK_BUSY,
+ *          CTRACK_IO, CTRACK_NO_MEMORY: it could not be checked to the end.
+ */
+CTRACK_API ctrack_status ctrack_check(const char *path, ctrack_finding_callback *found,
+                                      ctrack_progress_callback *progress, void *argument, ctrack_error *error);
+
 /* ---------------------------------------------------------------- what goes on */
 
 /** Buckets of a histogram: bucket 0 counts 0 and 1, bucket i counts 2^i … 2^(i+1) - 1, the last one all above. */

@@ -53,6 +53,21 @@ ctrack_status ct_file_name(const char *path, char **absolute, ctrack_error *erro
     return *absolute != NULL ? CTRACK_OK : ct_error_no_memory(error);
 }
 
+ctrack_status ct_file_status(int problem)
+{
+    switch (problem) {
+    case ENOSPC:
+    case EDQUOT:
+        return CTRACK_FULL;
+    case EROFS:
+        return CTRACK_READ_ONLY;
+    case ENOMEM:
+        return CTRACK_NO_MEMORY;
+    default:
+        return CTRACK_IO;
+    }
+}
+
 /*
  * The file is born under a temporary name and linked to its own when our descriptor is closed already, so that no
  * descriptor of ours ever refers to a file that another thread may have opened through SQLite.
@@ -80,10 +95,7 @@ ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
     }
     ct_free(temporary);
     if (!made) {
-        ctrack_status status = problem == ENOSPC || problem == EDQUOT ? CTRACK_FULL
-                               : problem == EROFS                     ? CTRACK_READ_ONLY
-                                                                      : CTRACK_IO;
-        return ct_error_set(error, status, "cannot create %s: %s", absolute, strerror(problem));
+        return ct_error_set(error, ct_file_status(problem), "cannot create %s: %s", absolute, strerror(problem));
     }
     return CTRACK_OK;
 }

@@ -19,4 +19,7 @@ ctrack_status ct_file_name(const char *path, char **absolute, ctrack_error *erro
 /** Makes sure that a file of that name exists; a new one is empty and has mode 0600. */
 ctrack_status ct_file_create(const char *absolute, ctrack_error *error);
 
+/** What an errno value of a file operation is to our callers. */
+ctrack_status ct_file_status(int problem);
+
 #endif

@@ -49,7 +49,8 @@ static bool fold_due(const ctrack *tracker)
 
 static bool checkpoint_due(const ctrack *tracker)
 {
-    return tracker->store->wal_pages >= CHECKPOINT_PAGES;
+    const ct_store *store = tracker->store;
+    return store->wal_pages - store->checkpointed_pages >= CHECKPOINT_PAGES;
 }
 
 /* Looks what is to be done, and checkpoints if that is due. *fold: the log should be folded. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sql.h"
 
+#include <string.h>
+
 #include "error.h"
 
 ctrack_status ct_sql_status(int code)
@@ -67,5 +69,23 @@ ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_erro
     do {
         status = ct_sql_step(statement, &row, doing, error);
     } while (row);
+    return status;
+}
+
+ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    int code = sqlite3_prepare_v2(db, set, -1, &statement, NULL);
+    ctrack_status status = code == SQLITE_OK ? ct_sql_step(statement, &row, "set up the connection", error)
+                                             : ct_sql_fail(db, code, "set up the connection", error);
+    if (status == CTRACK_OK && expected != NULL) {
+        const char *answer = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+        if (answer == NULL || strcmp(answer, expected) != 0) {
+            status = ct_error_set(error, CTRACK_IO, "cannot set up the connection: %s gives %s, not %s", set,
+                                  answer != NULL ? answer : "nothing", expected);
+        }
+    }
+    sqlite3_finalize(statement);
     return status;
 }

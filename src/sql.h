@@ -21,5 +21,8 @@ ctrack_status ct_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statem
 ctrack_status ct_sql_step(sqlite3_stmt *statement, bool *row, const char *doing, ctrack_error *error);
 /** Steps a statement that yields nothing to its end, and resets it. */
 ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_error *error);
+/** Runs a PRAGMA and reads back the row that it answers with: a PRAGMA that SQLite ignores fails silently. `expected`
+ * NULL: whatever it answers. */
+ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error);
 
 #endif

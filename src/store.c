@@ -16,8 +16,6 @@
 #include "sql.h"
 #include "text.h"
 
-/* How long a checkpoint may hold the writer lock for the sake of readers that are in the way. */
-#define CHECKPOINT_PATIENCE_MS 1000
 /* Between two tries to get a lock. SQLite's own handler naps up to 100 ms, which starves whoever writes beside a busy
  * process: measured, a writer in a loop kept another one waiting for more than 5 s; with short naps, 0.3 s at most. */
 #define NAP_NANOSECONDS 300000
@@ -300,25 +298,45 @@ ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *firs
 
 /* ---------------------------------------------------------------- checkpoints */
 
+static ctrack_status checkpoint(sqlite3 *db, int *pages, int *moved, ctrack_error *error)
+{
+    int code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, pages, moved);
+    return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "checkpoint", error);
+}
+
+/* On a connection of its own: one that holds the writer lock cannot checkpoint. */
+static ctrack_status checkpoint_beside(const ct_store *store, int *pages, int *moved, ctrack_error *error)
+{
+    sqlite3 *db = NULL;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+    int code = sqlite3_open_v2(ct_store_path(store), &db, flags, NULL);
+    ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "checkpoint", error);
+    if (status == CTRACK_OK) {
+        ct_store_distrust(db);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        /* A connection that has never read does nothing at a checkpoint. */
+        status = ct_sql_exec(db, "SELECT 1 FROM main.sqlite_schema", "read the database schema", error);
+    }
+    status = status == CTRACK_OK ? checkpoint(db, pages, moved, error) : status;
+    sqlite3_close(db);
+    return status;
+}
+
 ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error)
 {
-    int mode = store->exposed ? SQLITE_CHECKPOINT_FULL : SQLITE_CHECKPOINT_PASSIVE;
     int pages = 0, moved = 0;
+    ctrack_status status;
     if (store->exposed) {
-        /* Nobody holds the writer lock now; another process that takes it in the meantime has it for milliseconds. */
-        ctrack_status status = ct_store_begin(store, error);
-        if (status != CTRACK_OK) {
-            return status;
-        }
+        status = ct_store_begin(store, error);
+        status = status == CTRACK_OK ? checkpoint_beside(store, &pages, &moved, error) : status;
         ct_store_rollback(store);
+    } else {
+        status = checkpoint(store->db, &pages, &moved, error);
     }
-    store->patience_ms =
-        store->busy_timeout_ms < CHECKPOINT_PATIENCE_MS ? store->busy_timeout_ms : CHECKPOINT_PATIENCE_MS;
-    int code = sqlite3_wal_checkpoint_v2(store->db, "main", mode, &pages, &moved);
-    store->patience_ms = store->busy_timeout_ms;
-    if (code != SQLITE_OK) {
-        return ct_sql_fail(store->db, code, "checkpoint", error);
+    if (status != CTRACK_OK) {
+        return status;
     }
+    store->checkpointed_pages = pages;
     if (moved >= pages) {
         store->wal_pages = 0; /* the next commit starts it over */
     }
@@ -329,32 +347,17 @@ static int count_pages(void *argument, sqlite3 *db, const char *schema, int page
 {
     (void)db;
     (void)schema;
-    ((ct_store *)argument)->wal_pages = pages;
+    ct_store *store = argument;
+    store->wal_pages = pages;
+    if (pages < store->checkpointed_pages) {
+        store->checkpointed_pages = 0;
+    }
     return SQLITE_OK;
 }
 
 /* ---------------------------------------------------------------- opening */
 
-/* Runs a PRAGMA and reads back the row that it answers with: a PRAGMA that SQLite ignores fails silently. */
-static ctrack_status pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    int code = sqlite3_prepare_v2(db, set, -1, &statement, NULL);
-    ctrack_status status = code == SQLITE_OK ? ct_sql_step(statement, &row, "set up the connection", error)
-                                             : ct_sql_fail(db, code, "set up the connection", error);
-    if (status == CTRACK_OK && expected != NULL) {
-        const char *answer = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-        if (answer == NULL || strcmp(answer, expected) != 0) {
-            status = ct_error_set(error, CTRACK_IO, "cannot set up the connection: %s gives %s, not %s", set,
-                                  answer != NULL ? answer : "nothing", expected);
-        }
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static void distrust(sqlite3 *db)
+void ct_store_distrust(sqlite3 *db)
 {
     static const int switches[][2] = {
         {SQLITE_DBCONFIG_DEFENSIVE, 1},
@@ -377,7 +380,7 @@ static int try_again(void *argument, int tries)
     ct_store *store = argument;
     int64_t now = ct_clock_monotonic();
     if (tries == 0) {
-        store->busy_until = ct_clock_deadline(now, store->patience_ms);
+        store->busy_until = ct_clock_deadline(now, store->busy_timeout_ms);
     }
     if (now >= store->busy_until) {
         return 0;
@@ -390,7 +393,7 @@ static int try_again(void *argument, int tries)
 /* Before anything is written: is this file ours to use? */
 static ctrack_status inspect(ct_store *store, ctrack_error *error)
 {
-    ctrack_status status = pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
+    ctrack_status status = ct_sql_pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
     status = status == CTRACK_OK ? ct_migrate_check(store->db, &store->schema, error) : status;
     int code = sqlite3_extended_errcode(store->db);
     if (status == CTRACK_READ_ONLY && (code == SQLITE_READONLY_DIRECTORY || code == SQLITE_READONLY_CANTINIT)) {
@@ -405,13 +408,15 @@ static ctrack_status inspect(ct_store *store, ctrack_error *error)
 static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, ctrack_error *error)
 {
     bool full = options->durability == CTRACK_DURABLE_FULL;
-    ctrack_status status = pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
-    status = status == CTRACK_OK
-                 ? pragma(store->db, full ? "PRAGMA main.synchronous = FULL" : "PRAGMA main.synchronous = NORMAL", NULL,
-                          error)
-                 : status;
-    status = status == CTRACK_OK ? pragma(store->db, "PRAGMA main.synchronous", full ? "2" : "1", error) : status;
-    status = status == CTRACK_OK ? pragma(store->db, "PRAGMA wal_autocheckpoint = 0", "0", error) : status;
+    ctrack_status status = ct_sql_pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
+    status =
+        status == CTRACK_OK
+            ? ct_sql_pragma(store->db, full ? "PRAGMA main.synchronous = FULL" : "PRAGMA main.synchronous = NORMAL",
+                            NULL, error)
+            : status;
+    status =
+        status == CTRACK_OK ? ct_sql_pragma(store->db, "PRAGMA main.synchronous", full ? "2" : "1", error) : status;
+    status = status == CTRACK_OK ? ct_sql_pragma(store->db, "PRAGMA wal_autocheckpoint = 0", "0", error) : status;
     sqlite3_wal_hook(store->db, count_pages, store);
     if (status == CTRACK_OK && store->schema < ct_migrations_count) {
         status = ct_migrate_apply(store->db, error);
@@ -422,13 +427,12 @@ static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *o
 static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctrack_error *error)
 {
     sqlite3_extended_result_codes(store->db, 1);
-    store->patience_ms = options->busy_timeout_ms;
     sqlite3_busy_handler(store->db, try_again, store);
-    distrust(store->db);
+    ct_store_distrust(store->db);
     ctrack_status status = inspect(store, error);
     char cache[60];
     snprintf(cache, sizeof cache, "PRAGMA main.cache_size = -%d", CACHE_KIB);
-    status = status == CTRACK_OK ? pragma(store->db, cache, NULL, error) : status;
+    status = status == CTRACK_OK ? ct_sql_pragma(store->db, cache, NULL, error) : status;
     if (status != CTRACK_OK) {
         return status;
     }

@@ -12,10 +12,12 @@
  *
  * Checkpoints. SQLite 3.7.0 to 3.51.2 can lose a committed transaction when one connection runs a PASSIVE checkpoint
  * while another commits and starts the write-ahead log over (https://www.sqlite.org/wal.html, "the WAL-reset bug";
- * fixed in 3.51.3, 3.50.7 and 3.44.6). So automatic checkpoints, which are passive, are off; on an exposed version we
- * run FULL ones, which hold the writer lock. Without that lock SQLite would fall back to PASSIVE, so the lock is seen
- * to be free just before, and the busy timeout covers the rest. The log is never truncated while it is open: writing
- * into space that exists already makes an fsync cheaper.
+ * fixed in 3.51.3, 3.50.7 and 3.44.6). So automatic checkpoints, which are passive, are off. On an exposed version we
+ * hold the writer lock while a second connection of ours checkpoints: nobody can commit meanwhile. SQLite's FULL mode
+ * takes that lock too, but falls back to PASSIVE if it does not get it, and with the lock in its hands it waits for
+ * readers, of which an export is a long one. What a reader still needs is left for the next time, which comes when the
+ * log has grown again. The log is never truncated while it is open: writing into space that exists already makes an
+ * fsync cheaper.
  */
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -74,7 +76,6 @@ typedef struct ct_store {
     dev_t device;    /* with the next: which file this is, under whatever name */
     ino_t inode;
     int64_t busy_timeout_ms;
-    int64_t patience_ms;       /* how long to try for a lock now; a checkpoint has less patience */
     int64_t busy_until;        /* while a lock is tried for */
     bool exposed;              /* to the WAL-reset bug */
     bool broken;               /* a commit's outcome is unknown: nothing is written any more */
@@ -84,6 +85,7 @@ typedef struct ct_store {
     int64_t folded_seq;        /* as last read */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
     int wal_pages;             /* in the write-ahead log, after our last commit */
+    int checkpointed_pages;    /* of these, at the last checkpoint; 0 once the log has been started over */
 } ct_store;
 
 /** Opens the file, creates or checks its schema. Nothing is loaded yet. `options` is complete. */
@@ -143,6 +145,9 @@ ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
 
 /** Sizes in bytes: of the file, of its write-ahead log, and of a page of either. The turn is held. */
 ctrack_status ct_store_sizes(ct_store *store, uint64_t *file, uint64_t *wal, int *page, ctrack_error *error);
+
+/** Has a connection trust nothing in its file, see above. It cannot attach another one. */
+void ct_store_distrust(sqlite3 *db);
 
 /** Whether a version of SQLite has the WAL-reset bug. */
 bool ct_store_version_exposed(int version);

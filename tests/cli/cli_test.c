@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -23,8 +24,8 @@ static void test_help_and_version_go_to_stdout(void **state)
     assert_string_equal(err, "");
     assert_exit(DONE, RUN(f, "--version"));
     assert_string_equal(out, "ctrack " CTRACK_VERSION "\n");
-    static const char *const commands[] = {"update",  "get",    "list",  "wait",   "watch",  "dump",
-                                           "restore", "forget", "stats", "models", "migrate"};
+    static const char *const commands[] = {"update", "get",   "list",   "wait",    "watch",    "dump", "restore",
+                                           "forget", "stats", "models", "migrate", "snapshot", "check"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         assert_exit(DONE, RUN(f, "--help"));
         assert_contains(out, commands[i]);
@@ -88,6 +89,14 @@ static void test_a_wrong_command_line_is_status_2(void **state)
         LIST("watch", "p.db", "--interval", "9ms"),
         LIST("watch", "p.db", "--interval", "often"),
         LIST("watch", "p.db", "--once", "--count", "2"),
+        LIST("snapshot", "p.db"),
+        LIST("snapshot", "p.db", "a.db", "b.db"),
+        LIST("snapshot", "p.db", "a.db", "--force=yes"),
+        LIST("snapshot", "p.db", "file:a.db"),
+        LIST("check"),
+        LIST("check", "p.db", "q.db"),
+        LIST("check", "p.db", "--format", "xml"),
+        LIST("check", "file:p.db"),
         LIST("update", ":memory:", "a:b:c=1"),
         LIST("update", "file:p.db", "a:b:c=1"),
         LIST("update", "", "a:b:c=1"),
@@ -460,6 +469,164 @@ static void test_dump_puts_its_file_in_place_or_leaves_the_old_one(void **state)
     assert_true(S_ISCHR(status.st_mode));
 }
 
+/* ---------------------------------------------------------------- snapshot */
+
+static void test_snapshot_is_a_tracker_file_of_all_read_models(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5", "d:e:f=6"));
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=7", "--read-model", "search"));
+    assert_exit(DONE, RUN(f, "snapshot", "p.db", "copy.db"));
+    assert_string_equal(out, "");
+    assert_string_equal(err, "");
+    assert_int_equal(files_in(f, "copy"), 1);
+    assert_exit(DONE, RUN(f, "dump", "p.db"));
+    char *dump = strdup(out);
+    assert_exit(DONE, RUN(f, "dump", "copy.db"));
+    assert_string_equal(out, dump);
+    free(dump);
+    assert_exit(DONE, RUN(f, "update", "copy.db", "a:b:c=8"));
+    assert_exit(DONE, RUN(f, "get", "p.db", "a:b:c"));
+    assert_string_equal(out, "5\n");
+}
+
+static void test_snapshot_replaces_only_when_forced(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    assert_exit(DONE, RUN(f, "snapshot", "p.db", "copy.db"));
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=6"));
+    assert_exit(USAGE, RUN(f, "snapshot", "p.db", "copy.db"));
+    assert_contains(err, "copy.db exists already (--force replaces an old file)");
+    assert_exit(DONE, RUN(f, "get", "copy.db", "a:b:c"));
+    assert_string_equal(out, "5\n");
+    assert_exit(DONE, RUN(f, "snapshot", "--force", "p.db", "copy.db"));
+    assert_exit(DONE, RUN(f, "get", "copy.db", "a:b:c"));
+    assert_string_equal(out, "6\n");
+    assert_exit(USAGE, RUN(f, "snapshot", "p.db", "./p.db", "--force"));
+    assert_contains(err, "own file");
+    assert_int_equal(symlink("copy.db", name_in(f, "link.db")), 0);
+    assert_exit(USAGE, RUN(f, "snapshot", "p.db", "link.db", "--force"));
+}
+
+static void test_snapshot_says_what_is_in_its_way(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    assert_exit(OUTPUT, RUN(f, "snapshot", "none.db", "copy.db"));
+    assert_exit(OUTPUT, RUN(f, "snapshot", "p.db", "none/copy.db"));
+    put_content(f, "bad.db", "no tracker");
+    assert_exit(INPUT, RUN(f, "snapshot", "bad.db", "copy.db"));
+    assert_int_equal(files_in(f, "copy"), 0);
+    f->tracker = open_file(name_in(f, "copy.db"));
+    assert_exit(BUSY, RUN(f, "snapshot", "p.db", "copy.db", "--force"));
+    assert_contains(err, "while somebody has it open");
+    close_tracker(&f->tracker);
+    assert_exit(DONE, RUN(f, "snapshot", "p.db", "copy.db", "--force"));
+}
+
+/* Interrupts it as soon as the temporary file is there. Where it is too quick to be caught, it must be complete. */
+static void test_interrupted_snapshot_leaves_nothing(void **state)
+{
+    fixture *f = *state;
+    int caught = 0;
+    char *name = repeated('x', 60000);
+    f->tracker = open_file(name_in(f, "p.db"));
+    for (int64_t i = 0; i < 700; i++) {
+        name[i / 26] = (char)('a' + i % 26);
+        update(f->tracker, name, i);
+    }
+    close_tracker(&f->tracker);
+    free(name);
+    for (int i = 0; i < 10; i++) {
+        process p = start(f, NULL, LIST("snapshot", "p.db", "copy.db"));
+        while (files_in(f, "copy") == 0) {
+            sched_yield();
+        }
+        kill(p.pid, i % 2 == 0 ? SIGINT : SIGTERM);
+        int status = finish(&p, "", 0);
+        if (status == DONE) {
+            assert_int_equal(files_in(f, "copy"), 1);
+            assert_exit(DONE, RUN(f, "check", "copy.db"));
+            assert_int_equal(unlink(name_in(f, "copy.db")), 0);
+            unlink(name_in(f, "copy.db-wal"));
+            unlink(name_in(f, "copy.db-shm"));
+        } else {
+            assert_int_equal(status, 128 + (i % 2 == 0 ? SIGINT : SIGTERM));
+            assert_int_equal(files_in(f, "copy"), 0);
+            caught++;
+        }
+    }
+    assert_true(caught > 0);
+}
+
+/* ---------------------------------------------------------------- check */
+
+static void test_check_of_a_sound_file(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    assert_exit(DONE, RUN(f, "check", "p.db"));
+    assert_string_equal(out, "");
+    assert_contains(err, "ctrack: p.db: sound\n");
+    assert_exit(DONE, RUN(f, "check", "p.db", "--format", "json"));
+    assert_string_equal(out, "[]\n");
+    assert_exit(DONE, RUN(f, "check", "p.db", "--format", "ndjson"));
+    assert_string_equal(out, "");
+    assert_exit(DONE, RUN(f, "check", "p.db", "--format", "csv"));
+    assert_string_equal(out, "rule,table,row,what,means,advice\r\n");
+}
+
+static void test_check_of_a_damaged_file_is_status_3(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    db_run_once(name_in(f, "p.db"), "INSERT INTO ctrack_latest VALUES (99, 1, 1); "
+                                    "CREATE TRIGGER \"b,\" AFTER INSERT ON ctrack_advance BEGIN SELECT 1; END");
+    assert_exit(INPUT, RUN(f, "check", "p.db"));
+    assert_contains(out, "ctrack_latest row 99: its key is not in ctrack_coordinate\n  means: ");
+    assert_contains(out, "\n  do:    ");
+    assert_contains(out, "the schema: trigger b, is not as ctrack made it\n");
+    assert_contains(err, "p.db: 2 findings; the first: the schema: ");
+    assert_exit(INPUT, RUN(f, "check", "p.db", "--format", "ndjson"));
+    assert_contains(out,
+                    "\n{\"rule\":\"latest-orphan\",\"table\":\"ctrack_latest\",\"row\":99,\"what\":\"its key is not "
+                    "in ctrack_coordinate\",\"means\":\"");
+    assert_contains(out, "\"table\":\"the schema\",\"row\":null,");
+    char *lines = strdup(out);
+    assert_exit(INPUT, RUN(f, "check", "p.db", "--format", "json"));
+    *strchr(lines, '\n') = '\0';
+    assert_contains(out, lines);
+    free(lines);
+    assert_true(strncmp(out, "[\n{", 3) == 0 && strcmp(out + strlen(out) - 4, "}\n]\n") == 0);
+    assert_exit(INPUT, RUN(f, "check", "p.db", "--format", "csv"));
+    assert_contains(out, "schema,the schema,,\"trigger b, is not as ctrack made it\",");
+    assert_contains(out, "latest-orphan,ctrack_latest,99,its key is not in ctrack_coordinate,");
+}
+
+static void test_check_of_what_is_no_tracker(void **state)
+{
+    fixture *f = *state;
+    put_content(f, "bad.db", "no tracker, but some text that is long enough to be looked at");
+    assert_exit(INPUT, RUN(f, "check", "bad.db"));
+    assert_string_equal(out, "");
+    assert_exit(OUTPUT, RUN(f, "check", "none.db"));
+    assert_false(exists(f, "none.db"));
+}
+
+static void test_check_and_snapshot_of_a_locked_file_are_status_5(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    struct sqlite3 *db = db_open(name_in(f, "p.db"));
+    db_run(db, "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE ctrack_fold SET folded_seq = folded_seq;");
+    assert_exit(BUSY, RUN(f, "check", "p.db"));
+    assert_exit(BUSY, RUN(f, "snapshot", "p.db", "copy.db"));
+    assert_false(exists(f, "copy.db"));
+    db_run(db, "ROLLBACK");
+    db_close(db);
+}
+
 /* ---------------------------------------------------------------- standard output that fails */
 
 static void test_a_full_disk_does_not_look_good(void **state)
@@ -475,6 +642,7 @@ static void test_a_full_disk_does_not_look_good(void **state)
         LIST("migrate", "p.db"),
         LIST("watch", "p.db", "--count", "2"),
         LIST("dump", "p.db"),
+        LIST("check", "p.db", "--format", "json"),
         LIST("update", "p.db", "a:b:c=6", "--ack"),
         LIST("--help"),
         LIST("get", "--help"),
@@ -560,6 +728,14 @@ int main(int argc, char **argv)
         TEST(test_restore_refuses_what_is_there_without_being_told),
         TEST(test_bad_input_is_refused_with_its_place_and_changes_nothing),
         TEST(test_dump_puts_its_file_in_place_or_leaves_the_old_one),
+        TEST(test_snapshot_is_a_tracker_file_of_all_read_models),
+        TEST(test_snapshot_replaces_only_when_forced),
+        TEST(test_snapshot_says_what_is_in_its_way),
+        TEST(test_interrupted_snapshot_leaves_nothing),
+        TEST(test_check_of_a_sound_file),
+        TEST(test_check_of_a_damaged_file_is_status_3),
+        TEST(test_check_of_what_is_no_tracker),
+        TEST(test_check_and_snapshot_of_a_locked_file_are_status_5),
         TEST(test_a_full_disk_does_not_look_good),
         TEST(test_a_reader_that_goes_away_is_no_reason_to_complain),
         TEST(test_an_input_that_fails_is_status_4),

@@ -345,6 +345,92 @@ const char *format_time(int64_t milliseconds, char text[TIME_TEXT])
     return text;
 }
 
+/* ---------------------------------------------------------------- findings */
+
+/* The members of a finding in their order, without the row. */
+enum { RULE, TABLE, WHAT, MEANS, ADVICE };
+
+static void print_finding_object(const ctrack_finding *finding)
+{
+    static const char *const names[] = {"rule", "table", "what", "means", "advice"};
+    const char *const texts[] = {finding->rule, finding->table, finding->what, finding->means, finding->advice};
+    for (int i = RULE; i <= ADVICE; i++) {
+        printf("%c\"%s\":\"", i == RULE ? '{' : ',', names[i]);
+        print_json_text(texts[i]);
+        putchar('"');
+        if (i == TABLE && finding->row != CTRACK_NO_ROW) {
+            printf(",\"row\":%lld", (long long)finding->row);
+        } else if (i == TABLE) {
+            fputs(",\"row\":null", stdout);
+        }
+    }
+    putchar('}');
+}
+
+static void print_finding_csv(const ctrack_finding *finding)
+{
+    print_field(finding->rule);
+    putchar(',');
+    print_field(finding->table);
+    putchar(',');
+    if (finding->row != CTRACK_NO_ROW) {
+        printf("%lld", (long long)finding->row);
+    }
+    const char *const texts[] = {finding->what, finding->means, finding->advice};
+    for (int i = 0; i < 3; i++) {
+        putchar(',');
+        print_field(texts[i]);
+    }
+    fputs("\r\n", stdout);
+}
+
+static void print_finding_lines(const ctrack_finding *finding)
+{
+    fputs(finding->table, stdout);
+    if (finding->row != CTRACK_NO_ROW) {
+        printf(" row %lld", (long long)finding->row);
+    }
+    fputs(": ", stdout);
+    print_escaped(finding->what, false);
+    printf("\n  means: %s\n  do:    %s\n", finding->means, finding->advice);
+}
+
+void begin_findings(enum format format)
+{
+    if (format == FORMAT_JSON) {
+        putchar('[');
+    } else if (format == FORMAT_CSV) {
+        fputs("rule,table,row,what,means,advice\r\n", stdout);
+    }
+}
+
+void print_finding(enum format format, size_t position, const ctrack_finding *finding)
+{
+    switch (format) {
+    case FORMAT_TABLE:
+        print_finding_lines(finding);
+        break;
+    case FORMAT_JSON:
+        fputs(position > 0 ? ",\n" : "\n", stdout);
+        print_finding_object(finding);
+        break;
+    case FORMAT_NDJSON:
+        print_finding_object(finding);
+        putchar('\n');
+        break;
+    case FORMAT_CSV:
+        print_finding_csv(finding);
+        break;
+    }
+}
+
+void end_findings(enum format format, size_t count)
+{
+    if (format == FORMAT_JSON) {
+        puts(count > 0 ? "\n]" : "]");
+    }
+}
+
 int finish_output(int outcome)
 {
     bool good = output_good();

@@ -49,6 +49,11 @@ char *format_key(const ctrack_key *key);
 enum { TIME_TEXT = 32 };
 const char *format_time(int64_t milliseconds, char text[TIME_TEXT]);
 
+/** Prints what a check has found, as it goes; `position` counts from 0. Begin and end go around. */
+void begin_findings(enum format format);
+void print_finding(enum format format, size_t position, const ctrack_finding *finding);
+void end_findings(enum format format, size_t count);
+
 /** Whether all that was written to standard output so far has gone where it was sent; to be asked right after writing.
  */
 bool output_good(void);

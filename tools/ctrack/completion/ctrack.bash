@@ -13,13 +13,14 @@ _ctrack_options() {
     watch) echo "$filter --interval --count --once --read-model" ;;
     dump) echo "-o --output --read-model" ;;
     restore) echo "-i --input --merge --replace --dry-run --read-model" ;;
-    stats | models) echo "--format" ;;
+    stats | models | check) echo "--format" ;;
+    snapshot) echo "--force" ;;
     migrate) echo "--dry-run" ;;
     esac
 }
 
 _ctrack() {
-    local commands="update get list wait watch dump restore forget stats models migrate"
+    local commands="update get list wait watch dump restore snapshot check forget stats models migrate"
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * ctrack_export(): a file of its own from a live one.
+ *
+ * The source is read through a second connection, in one read transaction: in write-ahead mode that is a snapshot, and
+ * holds no writer up. (Nor does a checkpoint wait for it, see store.h.)
+ *
+ * Two ways lead to the copy. A file that holds nothing but the tracker is copied page by page with SQLite's backup: in
+ * pieces, which is safe from starting over because the read transaction stands. In a database that is shared with other
+ * tables, ours are made anew by the migrations and filled row by row; measured, that takes several times as long, and
+ * copying the tables with INSERT … SELECT still three times, since every row is looked for in every tree.
+ *
+ * What is written is forced to the disk in pieces too. In one go, at the end, other writers' commits would wait behind
+ * it in the file system: measured, for as long as the disk needs for the whole file.
+ */
+#include <string.h>
+
+#include "alloc.h"
+#include "check.h"
+#include "clock.h"
+#include "error.h"
+#include "migrate.h"
+#include "newfile.h"
+#include "snapshot.h"
+#include "sql.h"
+#include "store.h"
+#include "tracker.h"
+
+/* Between two reports, and what is forced to the disk at once. */
+#define PIECE_PAGES 4096
+#define PIECE_ROWS 16384
+
+/* ---------------------------------------------------------------- page by page */
+
+static ctrack_status copy_pages(sqlite3 *source, sqlite3 *target, const ct_newfile *file, ct_reporter *reporter,
+                                ctrack_error *error)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(target, "main", source, "main");
+    if (backup == NULL) {
+        return ct_sql_fail(target, sqlite3_errcode(target), "copy the file", error);
+    }
+    int code;
+    ctrack_status status = CTRACK_OK;
+    do {
+        code = sqlite3_backup_step(backup, PIECE_PAGES);
+        uint64_t total = (uint64_t)sqlite3_backup_pagecount(backup);
+        status = ct_report(reporter, total - (uint64_t)sqlite3_backup_remaining(backup), total, error);
+        status = status == CTRACK_OK ? ct_newfile_sync(file, error) : status;
+    } while (code == SQLITE_OK && status == CTRACK_OK);
+    int finished = sqlite3_backup_finish(backup);
+    if (status == CTRACK_OK && code != SQLITE_DONE) {
+        status = ct_sql_fail(target, finished != SQLITE_OK ? finished : code, "copy the file", error);
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------- row by row */
+
+/* A table of the tracker, in an order in which what is referred to comes first. */
+typedef struct table {
+    const char *count, *select, *insert;
+    int columns;
+} table;
+
+#define TABLE(name, places, columns) \
+    { \
+        "SELECT count(*) FROM main." name, "SELECT * FROM main." name, \
+            "INSERT INTO main." name " VALUES (" places ")", columns \
+    }
+
+static const table tables[] = {
+    TABLE("ctrack_keyspace", "?1, ?2, ?3, ?4", 4),
+    TABLE("ctrack_coordinate", "?1, ?2, ?3", 3),
+    TABLE("ctrack_latest", "?1, ?2, ?3", 3),
+    TABLE("ctrack_advance", "?1, ?2, ?3, ?4, ?5, ?6", 6),
+    TABLE("ctrack_fold", "?1, ?2", 2),
+};
+enum { TABLES = sizeof tables / sizeof tables[0] };
+
+static ctrack_status count_rows(sqlite3 *source, uint64_t *total, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    *total = 0;
+    for (int i = 0; i < TABLES && status == CTRACK_OK; i++) {
+        sqlite3_stmt *statement = NULL;
+        bool row = false;
+        status = ct_sql_prepare(source, tables[i].count, &statement, error);
+        status = status == CTRACK_OK ? ct_sql_step(statement, &row, "count rows", error) : status;
+        *total += row ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+        sqlite3_finalize(statement);
+    }
+    return status;
+}
+
+static ctrack_status copy_table(const table *which, sqlite3 *source, sqlite3 *target, ct_reporter *reporter,
+                                ctrack_error *error)
+{
+    sqlite3_stmt *select = NULL, *insert = NULL;
+    bool row = true;
+    ctrack_status status = ct_sql_prepare(source, which->select, &select, error);
+    status = status == CTRACK_OK ? ct_sql_prepare(target, which->insert, &insert, error) : status;
+    while (status == CTRACK_OK) {
+        status = ct_sql_step(select, &row, "read a row", error);
+        if (status != CTRACK_OK || !row) {
+            break;
+        }
+        for (int i = 0; i < which->columns; i++) {
+            sqlite3_bind_value(insert, i + 1, sqlite3_column_value(select, i));
+        }
+        status = ct_sql_run(insert, "copy a row", error);
+        if (status == CTRACK_OK && ++reporter->done % PIECE_ROWS == 0) {
+            status = ct_report(reporter, reporter->done, reporter->total, error);
+        }
+    }
+    sqlite3_finalize(select);
+    sqlite3_finalize(insert);
+    return status;
+}
+
+static ctrack_status copy_tables(sqlite3 *source, sqlite3 *target, ct_reporter *reporter, ctrack_error *error)
+{
+    ctrack_status status = ct_migrate_apply(target, error);
+    status = status == CTRACK_OK ? count_rows(source, &reporter->total, error) : status;
+    status = status == CTRACK_OK ? ct_sql_exec(target, "BEGIN", "begin to write", error) : status;
+    status = status == CTRACK_OK ? ct_sql_exec(target, "DELETE FROM main.ctrack_fold", "copy the log", error) : status;
+    for (int i = 0; i < TABLES && status == CTRACK_OK; i++) {
+        status = copy_table(&tables[i], source, target, reporter, error);
+    }
+    return status == CTRACK_OK ? ct_sql_exec(target, "COMMIT", "commit the copy", error) : status;
+}
+
+/* ---------------------------------------------------------------- from memory */
+
+enum { KEYSPACE, COORDINATE, LATEST, STEPS };
+
+static const char *const steps[STEPS] = {
+    [KEYSPACE] =
+        "INSERT INTO main.ctrack_keyspace (read_model, scope, branch) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    [COORDINATE] = ("INSERT INTO main.ctrack_coordinate (keyspace_id, document_id) SELECT id, ?4 "
+                    "FROM main.ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3"),
+    [LATEST] = "INSERT INTO main.ctrack_latest VALUES (last_insert_rowid(), ?1, ?2)",
+};
+
+static ctrack_status write_entry(sqlite3_stmt *const statements[STEPS], const char *read_model,
+                                 const ctrack_coordinate *entry, int64_t now, ctrack_error *error)
+{
+    const char *const texts[] = {read_model, entry->scope, entry->branch, entry->document_id};
+    ctrack_status status = CTRACK_OK;
+    for (int i = 0; i < 4; i++) {
+        if (i < 3) {
+            sqlite3_bind_text(statements[KEYSPACE], i + 1, texts[i], -1, SQLITE_STATIC);
+        }
+        sqlite3_bind_text(statements[COORDINATE], i + 1, texts[i], -1, SQLITE_STATIC);
+    }
+    sqlite3_bind_int64(statements[LATEST], 1, entry->operation_index);
+    sqlite3_bind_int64(statements[LATEST], 2, now);
+    for (int i = 0; i < STEPS && status == CTRACK_OK; i++) {
+        status = ct_sql_run(statements[i], "write a key", error);
+    }
+    return status;
+}
+
+static ctrack_status write_entries(const char *read_model, const ctrack_snapshot *snapshot, sqlite3 *target,
+                                   ct_reporter *reporter, ctrack_error *error)
+{
+    sqlite3_stmt *statements[STEPS] = {NULL};
+    int64_t now = ct_clock_wall();
+    size_t count = ctrack_snapshot_count(snapshot);
+    ctrack_status status = CTRACK_OK;
+    for (int i = 0; i < STEPS && status == CTRACK_OK; i++) {
+        status = ct_sql_prepare(target, steps[i], &statements[i], error);
+    }
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        status = write_entry(statements, read_model, &ctrack_snapshot_entries(snapshot)[i], now, error);
+        if (status == CTRACK_OK && (i + 1) % PIECE_ROWS == 0) {
+            status = ct_report(reporter, i + 1, count, error);
+        }
+    }
+    for (int i = 0; i < STEPS; i++) {
+        sqlite3_finalize(statements[i]);
+    }
+    return status == CTRACK_OK ? ct_report(reporter, count, count, error) : status;
+}
+
+static ctrack_status write_memory(ctrack *tracker, sqlite3 *target, ct_reporter *reporter, ctrack_error *error)
+{
+    ctrack_snapshot *snapshot = NULL;
+    ctrack_status status = ct_migrate_apply(target, error);
+    status = status == CTRACK_OK ? ct_board_copy(tracker->board, &snapshot, error) : status;
+    status = status == CTRACK_OK ? ct_sql_exec(target, "BEGIN", "begin to write", error) : status;
+    status = status == CTRACK_OK ? write_entries(tracker->read_model, snapshot, target, reporter, error) : status;
+    ctrack_snapshot_free(snapshot);
+    return status == CTRACK_OK ? ct_sql_exec(target, "COMMIT", "commit the copy", error) : status;
+}
+
+/* ---------------------------------------------------------------- from a file */
+
+/* Whether there is nothing in the database but what the migrations make. */
+static ctrack_status is_ours_alone(sqlite3 *source, bool *alone, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    ctrack_status status = ct_sql_prepare(source,
+                                          "SELECT 1 FROM main.sqlite_schema WHERE tbl_name NOT LIKE 'ctrack\\_%' "
+                                          "ESCAPE '\\' LIMIT 1",
+                                          &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the database schema", error) : status;
+    sqlite3_finalize(statement);
+    *alone = !row;
+    return status;
+}
+
+static ctrack_status copy_store(const ct_store *live, sqlite3 *target, const ct_newfile *file, ct_reporter *reporter,
+                                ctrack_error *error)
+{
+    ct_store *source = NULL;
+    bool alone = false;
+    ctrack_status status = ct_store_check_file(live, error);
+    status = status == CTRACK_OK ? ct_store_open_second(live, &source, error) : status;
+    status = status == CTRACK_OK ? ct_store_run(source, CT_BEGIN, "begin to read", error) : status;
+    status = status == CTRACK_OK ? is_ours_alone(source->db, &alone, error) : status; /* the transaction reads now */
+    if (status == CTRACK_OK) {
+        status = alone ? copy_pages(source->db, target, file, reporter, error)
+                       : copy_tables(source->db, target, reporter, error);
+    }
+    ct_store_close(source);
+    return status;
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+static int stop_at_first(const ctrack_finding *finding, void *argument)
+{
+    ctrack_error *first = argument;
+    ct_error_set(first, CTRACK_CORRUPT, "the tracker's file is damaged, check it: %s: %s", finding->table,
+                 finding->what);
+    return 1;
+}
+
+static ctrack_status check_copy(sqlite3 *target, ct_reporter *reporter, ctrack_error *error)
+{
+    ctrack_error first = {.status = CTRACK_OK};
+    ctrack_status status = ct_check(target, true, stop_at_first, &first, reporter, error);
+    return first.status == CTRACK_OK ? status : ct_error_set(error, CTRACK_CORRUPT, "%s", first.message);
+}
+
+/* Nobody else knows the file, and it is thrown away if anything fails: no journal on the disk, no sync of SQLite's. */
+static ctrack_status open_target(const ct_newfile *file, sqlite3 **target, ctrack_error *error)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+    int code = sqlite3_open_v2(file->temporary, target, flags, NULL);
+    if (code != SQLITE_OK) {
+        return ct_sql_fail(*target, code, "open the new file", error);
+    }
+    sqlite3_extended_result_codes(*target, 1);
+    ct_store_distrust(*target);
+    ctrack_status status = ct_sql_pragma(*target, "PRAGMA main.locking_mode = EXCLUSIVE", "exclusive", error);
+    status =
+        status == CTRACK_OK ? ct_sql_pragma(*target, "PRAGMA main.journal_mode = MEMORY", "memory", error) : status;
+    return status == CTRACK_OK ? ct_sql_pragma(*target, "PRAGMA main.synchronous = OFF", NULL, error) : status;
+}
+
+/* The header of a page by page copy says that there is a write-ahead log. */
+static ctrack_status leave_wal(sqlite3 *target, ctrack_error *error)
+{
+    ctrack_status status = ct_sql_exec(target, "SELECT 1 FROM main.sqlite_schema", "read the new file", error);
+    return status == CTRACK_OK ? ct_sql_pragma(target, "PRAGMA main.journal_mode = DELETE", "delete", error) : status;
+}
+
+static ctrack_status build(ctrack *tracker, const ct_newfile *file, ct_reporter *reporter, ctrack_error *error)
+{
+    sqlite3 *target = NULL;
+    ctrack_status status = open_target(file, &target, error);
+    if (status == CTRACK_OK) {
+        status = tracker->store != NULL ? copy_store(tracker->store, target, file, reporter, error)
+                                        : write_memory(tracker, target, reporter, error);
+    }
+    status = status == CTRACK_OK ? leave_wal(target, error) : status;
+    status = status == CTRACK_OK ? check_copy(target, reporter, error) : status;
+    int code = sqlite3_close(target);
+    return status == CTRACK_OK && code != SQLITE_OK ? ct_sql_fail(NULL, code, "close the new file", error) : status;
+}
+
+static ctrack_status look(const ct_store *store, ct_newfile *file, const char *path, bool replace, ctrack_error *error)
+{
+    ctrack_status status = ct_newfile_look(file, path, error);
+    if (status != CTRACK_OK || !file->exists) {
+        return status;
+    }
+    if (store != NULL && file->old.st_dev == store->device && file->old.st_ino == store->inode) {
+        return ct_error_set(error, CTRACK_INVALID, "%s is the tracker's own file", file->path);
+    }
+    return replace ? CTRACK_OK : ct_error_set(error, CTRACK_MISUSE, "%s exists already", file->path);
+}
+
+static ctrack_status export(ctrack *tracker, const char *path, bool replace, ct_reporter *reporter, ctrack_error *error)
+{
+    struct stat source;
+    ct_newfile file;
+    const ct_store *store = tracker->store;
+    ctrack_status status = look(store, &file, path, replace, error);
+    if (status == CTRACK_OK && store != NULL && stat(ct_store_path(store), &source) != 0) {
+        status = ct_store_check_file(store, error);
+    }
+    status = status == CTRACK_OK ? ct_newfile_make(&file, error) : status;
+    status = status == CTRACK_OK ? build(tracker, &file, reporter, error) : status;
+    status = status == CTRACK_OK ? ct_report(reporter, reporter->total, reporter->total, error) : status;
+    status = status == CTRACK_OK ? ct_newfile_place(&file, store != NULL ? &source : NULL, replace, error) : status;
+    ct_newfile_drop(&file);
+    return status;
+}
+
+ctrack_status ctrack_export(ctrack *tracker, const char *path, ctrack_export_mode mode,
+                            ctrack_progress_callback *progress, void *argument, ctrack_error *error)
+{
+    ctrack_status status = ct_tracker_enter(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    ct_reporter reporter = {.callback = progress, .argument = argument};
+    if (path == NULL || (mode != CTRACK_EXPORT_NEW && mode != CTRACK_EXPORT_REPLACE)) {
+        status = ct_error_set(error, CTRACK_INVALID, "%s", path == NULL ? "path is NULL" : "mode is not one");
+    } else {
+        status = export(tracker, path, mode == CTRACK_EXPORT_REPLACE, &reporter, error);
+    }
+    return ct_tracker_leave(tracker, status);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "newfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "error.h"
+#include "file.h"
+#include "sql.h"
+
+/* What SQLite keeps beside a database. */
+static const char *const companions[] = {"-wal", "-shm", "-journal"};
+enum { COMPANIONS = sizeof companions / sizeof companions[0] };
+
+static ctrack_status fail(const ct_newfile *file, int problem, const char *doing, ctrack_error *error)
+{
+    return ct_error_set(error, ct_file_status(problem), "cannot %s %s: %s", doing, file->path, strerror(problem));
+}
+
+/* The name with an ending; NULL: no memory. */
+static char *with_ending(const char *name, const char *ending)
+{
+    size_t size = strlen(name) + strlen(ending) + 1;
+    char *text = ct_alloc(size);
+    if (text != NULL) {
+        snprintf(text, size, "%s%s", name, ending);
+    }
+    return text;
+}
+
+/* ---------------------------------------------------------------- names */
+
+static ctrack_status check_ending(const ct_newfile *file, ctrack_error *error)
+{
+    size_t length = strlen(file->path);
+    for (size_t i = 0; i < COMPANIONS; i++) {
+        size_t ending = strlen(companions[i]);
+        if (length > ending && strcmp(file->path + length - ending, companions[i]) == 0) {
+            return ct_error_set(error, CTRACK_INVALID,
+                                "%s: a name that ends in %s is that of a file which SQLite keeps beside a database",
+                                file->path, companions[i]);
+        }
+    }
+    return CTRACK_OK;
+}
+
+static ctrack_status refuse_companions(const ct_newfile *file, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = 0; i < COMPANIONS && status == CTRACK_OK; i++) {
+        struct stat found;
+        char *name = with_ending(file->path, companions[i]);
+        if (name == NULL) {
+            return ct_error_no_memory(error);
+        }
+        if (lstat(name, &found) == 0) {
+            status =
+                ct_error_set(error, CTRACK_MISUSE,
+                             "%s is left over from another database and would spoil the new one: move it away", name);
+        }
+        ct_free(name);
+    }
+    return status;
+}
+
+ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *error)
+{
+    *file = (ct_newfile){.descriptor = -1};
+    ctrack_status status = ct_file_name(path, &file->path, error);
+    status = status == CTRACK_OK ? check_ending(file, error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    file->exists = lstat(file->path, &file->old) == 0;
+    if (file->exists && !S_ISREG(file->old.st_mode)) {
+        return ct_error_set(error, CTRACK_INVALID, "%s is not a regular file", file->path);
+    }
+    return file->exists ? CTRACK_OK : refuse_companions(file, error);
+}
+
+/* ---------------------------------------------------------------- making */
+
+ctrack_status ct_newfile_make(ct_newfile *file, ctrack_error *error)
+{
+    char *temporary = with_ending(file->path, ".XXXXXX");
+    if (temporary == NULL) {
+        return ct_error_no_memory(error);
+    }
+    file->descriptor = mkstemp(temporary); /* O_EXCL, and mode 0600 whatever the umask */
+    if (file->descriptor < 0) {
+        int problem = errno;
+        ct_free(temporary);
+        return fail(file, problem, "make a file beside", error);
+    }
+    fcntl(file->descriptor, F_SETFD, FD_CLOEXEC);
+    file->temporary = temporary;
+    return CTRACK_OK;
+}
+
+ctrack_status ct_newfile_sync(const ct_newfile *file, ctrack_error *error)
+{
+    return fdatasync(file->descriptor) == 0 ? CTRACK_OK : fail(file, errno, "write", error);
+}
+
+/* Permissions, all content, and no descriptor of ours: closing one later would drop the locks of whoever has opened the
+ * file under its name by then (file.h). */
+static ctrack_status complete(ct_newfile *file, const struct stat *like, ctrack_error *error)
+{
+    mode_t mode = S_IRUSR | S_IWUSR;
+    if (like != NULL) {
+        mode = like->st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+        /* What a group may do is meant for that group, not for one that the maker happens to be in. */
+        if (fchown(file->descriptor, (uid_t)-1, like->st_gid) != 0) {
+            mode &= ~(mode_t)S_IRWXG;
+        }
+    }
+    int problem = fchmod(file->descriptor, mode) != 0 || fsync(file->descriptor) != 0 ? errno : 0;
+    if (close(file->descriptor) != 0 && problem == 0) {
+        problem = errno;
+    }
+    file->descriptor = -1;
+    return problem == 0 ? CTRACK_OK : fail(file, problem, "write", error);
+}
+
+/* ---------------------------------------------------------------- giving it its name */
+
+/*
+ * Has an old database take in its write-ahead log and locks it, which fails while any other connection is open. *old is
+ * NULL if the file is no database that could be opened; then there is nothing to take in.
+ */
+static ctrack_status retire(const ct_newfile *file, sqlite3 **old, ctrack_error *error)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+    sqlite3 *db = NULL;
+    int code = sqlite3_open_v2(file->path, &db, flags, NULL);
+    ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "open the old file", error);
+    /* Leaving write-ahead mode takes an exclusive lock. Somebody may enter it again before we lock the file for good.
+     */
+    status = status == CTRACK_OK ? ct_sql_exec(db, "SELECT 1 FROM sqlite_schema", "read the old file", error) : status;
+    status = status == CTRACK_OK ? ct_sql_pragma(db, "PRAGMA main.journal_mode = DELETE", "delete", error) : status;
+    status = status == CTRACK_OK ? ct_sql_exec(db, "BEGIN EXCLUSIVE", "lock the old file", error) : status;
+    status = status == CTRACK_OK ? ct_sql_pragma(db, "PRAGMA main.journal_mode", "delete", error) : status;
+    if (status == CTRACK_OK) {
+        *old = db;
+        return CTRACK_OK;
+    }
+    sqlite3_close(db);
+    if (status == CTRACK_CORRUPT) {
+        return CTRACK_OK;
+    }
+    return ct_error_context(error, status, "%s cannot be replaced%s", file->path,
+                            status == CTRACK_BUSY ? " while somebody has it open" : "");
+}
+
+static ctrack_status replace_old(ct_newfile *file, ctrack_error *error)
+{
+    sqlite3 *old = NULL;
+    struct stat found;
+    ctrack_status status = CTRACK_OK;
+    if (lstat(file->path, &found) == 0) {
+        status = S_ISREG(found.st_mode) ? retire(file, &old, error)
+                                        : ct_error_set(error, CTRACK_INVALID, "%s is not a regular file", file->path);
+    }
+    status = status == CTRACK_OK ? refuse_companions(file, error) : status;
+    if (status == CTRACK_OK && rename(file->temporary, file->path) != 0) {
+        status = fail(file, errno, "replace", error);
+    }
+    sqlite3_close(old);
+    return status;
+}
+
+/* link(2), unlike rename(2), never replaces. */
+static ctrack_status take_name(ct_newfile *file, ctrack_error *error)
+{
+    if (link(file->temporary, file->path) != 0) {
+        return errno == EEXIST ? ct_error_set(error, CTRACK_MISUSE, "%s exists already", file->path)
+                               : fail(file, errno, "make", error);
+    }
+    unlink(file->temporary);
+    return CTRACK_OK;
+}
+
+/* Makes the new name survive a power cut. */
+static ctrack_status sync_directory(const ct_newfile *file, ctrack_error *error)
+{
+    size_t length = (size_t)(strrchr(file->path, '/') - file->path);
+    char *directory = ct_alloc_text(file->path, length > 0 ? length : 1);
+    if (directory == NULL) {
+        return ct_error_no_memory(error);
+    }
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ct_free(directory);
+    /* Some file systems cannot sync a directory, and need not. */
+    int problem = descriptor < 0 || (fsync(descriptor) != 0 && errno != EINVAL) ? errno : 0;
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+    return problem == 0 ? CTRACK_OK : fail(file, problem, "sync the directory of", error);
+}
+
+ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool replace, ctrack_error *error)
+{
+    ctrack_status status = complete(file, like, error);
+    if (status == CTRACK_OK) {
+        status = replace ? replace_old(file, error) : take_name(file, error);
+    }
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    ct_free(file->temporary);
+    file->temporary = NULL;
+    return sync_directory(file, error);
+}
+
+void ct_newfile_drop(ct_newfile *file)
+{
+    if (file->temporary != NULL) {
+        unlink(file->temporary);
+        for (size_t i = 0; i < COMPANIONS; i++) {
+            char *name = with_ending(file->temporary, companions[i]);
+            if (name != NULL) {
+                unlink(name);
+            }
+            ct_free(name);
+        }
+    }
+    if (file->descriptor >= 0) {
+        close(file->descriptor);
+    }
+    ct_free(file->temporary);
+    ct_free(file->path);
+    *file = (ct_newfile){.descriptor = -1};
+}
