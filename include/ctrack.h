@@ -19,17 +19,40 @@
  * leaves all three as they were. After a crash the tracker knows every acknowledged update, so a wait for an old token
  * is answered at once.
  *
+ * ## Example
+ *
+ * A whole program, which the tests compile and run as it stands here.
+ *
  * ```c
- * ctrack *tracker = NULL;
- * ctrack_error error;
- * if (ctrack_open("progress.db", NULL, &tracker, &error) != CTRACK_OK) {
- *     fprintf(stderr, "%s\n", error.message);
- *     return 1;
+ * #include <ctrack.h>
+ * #include <stdio.h>
+ *
+ * int main(void)
+ * {
+ *     ctrack *tracker = NULL;
+ *     ctrack_error error;
+ *     ctrack_status status = ctrack_open("progress.db", NULL, &tracker, &error);
+ *     if (status != CTRACK_OK) {
+ *         fprintf(stderr, "%s: %s\n", ctrack_status_name(status), error.message);
+ *         return 1;
+ *     }
+ *
+ *     // The read model: it has processed operation 12 of a document, and committed what came of it.
+ *     ctrack_coordinate wrote = {"doc-7", "document", "main", 12};
+ *     status = ctrack_update(tracker, &wrote, 1, &error);
+ *
+ *     // A client that made operation 12 waits for it, at most five seconds, and then reads its own write.
+ *     if (status == CTRACK_OK) {
+ *         status = ctrack_wait(tracker, &wrote, 1, 5000, NULL, &error);
+ *     }
+ *     if (status == CTRACK_OK) {
+ *         printf("reached\n");
+ *     } else {
+ *         fprintf(stderr, "%s: %s\n", ctrack_status_name(status), error.message);
+ *     }
+ *     ctrack_close(tracker, NULL);
+ *     return status == CTRACK_OK ? 0 : 1;
  * }
- * ctrack_coordinate wrote = {"doc-7", "document", "main", 12};
- * ctrack_update(tracker, &wrote, 1, NULL);                                 // the read model: processed operation 12
- * ctrack_status status = ctrack_wait(tracker, &wrote, 1, 5000, NULL, &error); // the client: at most 5 s
- * ctrack_close(tracker, NULL);
  * ```
  *
  * ## Caveats
@@ -41,23 +64,35 @@
  *   it is gone, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
  * damages that one (https://www.sqlite.org/howtocorrupt.html).
  * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
- * - Two trackers with the same read model name on one file report for one and the same read model.
+ * - Two trackers with the same read model name on one file report for one and the same read model, in one process or in
+ *   two. If two copies of a read model build tables of their own, give each a name of its own: else the faster copy's
+ *   progress ends waits for rows that the slower one does not have yet.
+ * - A wait that ended well speaks of what was committed when it ended. A read transaction that was open before sees the
+ *   tables as they were then: begin it after the wait, or ask ctrack_satisfied_in() within it. Do not wait inside an
+ *   open read transaction; it also keeps SQLite from starting its log anew, which then grows.
+ * - Do not wait inside a write transaction on the tracker's file: the read model cannot commit what is waited for.
  * - The tracker is as durable as `durability` says. If the read model's own tables are less durable, progress may be
- *   ahead of the data after a power cut; write both in one transaction instead.
+ *   ahead of the data after a power cut; if they are committed after the update, after any crash. Commit the data
+ * first, as durably, or write both in one transaction with ctrack_stage().
  * - A callback that blocks holds up the tracker's other callbacks and its timeouts (not those of blocked threads).
- * - Closing settles pending waits as CTRACK_CLOSED. Promises, snapshots and abort signals outlive the tracker.
+ * - Start no call once you call ctrack_close(), except from callbacks: calls that are under way end, but the handle is
+ *   gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their callbacks first. Promises,
+ *   snapshots and abort signals outlive the tracker, and are still to be released.
  *
  * ## Conventions
  *
  * Handles are opaque. Calls return a status; out-parameters are set only on CTRACK_OK. `error` comes last, belongs to
- * the caller, may be NULL, and is filled whenever a call fails. Strings and arrays passed in are borrowed for the call
- * and copied if kept. Unless a call says otherwise any thread may call it at any time.
+ * the caller, may be NULL, and is filled whenever a call fails. Every call that takes a tracker or a promise returns
+ * CTRACK_FORKED in the child of a fork(), and CTRACK_INVALID when a pointer that it needs is NULL. Strings and arrays
+ * passed in are borrowed for the call and copied if kept. Unless a call says otherwise any thread may call it at any
+ * time.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/** Marks what the library exports. */
 #if defined(CTRACK_STATIC)
 #define CTRACK_API
 #elif defined(__GNUC__)
@@ -84,12 +119,16 @@ typedef struct ctrack_snapshot ctrack_snapshot;
 
 /** What is tracked: a branch of a scope of a document. */
 typedef struct ctrack_key {
-    const char *document_id, *scope, *branch;
+    const char *document_id; /**< this and the next two: UTF-8, at most CTRACK_TEXT_MAX bytes */
+    const char *scope;       /**< such as "document" */
+    const char *branch;      /**< such as "main" */
 } ctrack_key;
 
 /** A point in the history of a key: operations 0 … operation_index. */
 typedef struct ctrack_coordinate {
-    const char *document_id, *scope, *branch;
+    const char *document_id; /**< as in ctrack_key */
+    const char *scope;       /**< as in ctrack_key */
+    const char *branch;      /**< as in ctrack_key */
     int64_t operation_index; /**< 0 … INT64_MAX */
 } ctrack_coordinate;
 
@@ -117,8 +156,8 @@ typedef enum ctrack_status {
 
 /** Where a failing call explains itself. Belongs to the caller; needs no initialisation and no release. */
 typedef struct ctrack_error {
-    ctrack_status status;
-    char message[500]; /**< One line of UTF-8 without control characters; long keys are shortened. */
+    ctrack_status status; /**< what the call returned */
+    char message[500];    /**< One line of UTF-8 without control characters; long keys are shortened. */
 } ctrack_error;
 
 /** Longest component of a key, in bytes. */
@@ -135,7 +174,11 @@ typedef enum ctrack_durability {
 /** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); any thread. */
 typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
 
-/** How to open a tracker. Initialise with CTRACK_OPTIONS_INIT, so that the struct can grow. */
+/**
+ * How to open a tracker. Initialise with CTRACK_OPTIONS_INIT, so that the struct can grow: a library reads what the
+ * caller's header has, and takes the defaults for the rest.
+ */
+/* A new field goes to the end, and not into what was padding before: nothing tells the two apart. */
 typedef struct ctrack_options {
     size_t size;                  /**< sizeof(ctrack_options) of the caller */
     const char *read_model;       /**< NULL: "default". Several read models share a file without seeing each other. */
@@ -145,10 +188,11 @@ typedef struct ctrack_options {
     bool read_only;
     int64_t busy_timeout_ms;  /**< how long to wait for another process's write lock; negative: the default, 5 s */
     ctrack_log_callback *log; /**< NULL: silent */
-    void *log_argument;
-    bool follow; /**< see what other processes commit as it happens, even while no wait is pending */
+    void *log_argument;       /**< what the log callback is given */
+    bool follow;              /**< see what other processes commit as it happens, even while no wait is pending */
 } ctrack_options;
 
+/** The defaults. */
 #define CTRACK_OPTIONS_INIT \
     { \
         sizeof(ctrack_options), NULL, CTRACK_DURABLE_FULL, false, -1, NULL, NULL, false \
@@ -232,6 +276,7 @@ CTRACK_API ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinat
  *
  * Returns: the outcome. When it is not CTRACK_OK the message says what was missing at the end:
  *          `timed out after 100 ms: 1 of 3 coordinates missing: doc-7:document:main needs 12, has 9`.
+ * Errors:  as ctrack_wait_for().
  */
 CTRACK_API ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
                                      int64_t timeout_ms, ctrack_abort_signal *signal, ctrack_error *error);
@@ -240,6 +285,7 @@ CTRACK_API ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *c
  * Copies the whole progress, as of one moment.
  *
  * @param[out] snapshot  Sorted; the caller frees it with ctrack_snapshot_free().
+ * Errors: CTRACK_NO_MEMORY, CTRACK_CLOSED.
  */
 CTRACK_API ctrack_status ctrack_serialize(ctrack *tracker, ctrack_snapshot **snapshot, ctrack_error *error);
 
@@ -266,6 +312,9 @@ CTRACK_API ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, 
  *
  * When it returns CTRACK_OK, everything that was committed to the file before the call is visible and its waits are
  * settled.
+ *
+ * Errors: CTRACK_BUSY, CTRACK_IO, CTRACK_NO_MEMORY, CTRACK_CLOSED; CTRACK_CORRUPT when the file is damaged. A later
+ * call looks again.
  */
 CTRACK_API ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error);
 
@@ -316,7 +365,8 @@ CTRACK_API ctrack_status ctrack_satisfied_in(struct sqlite3 *db, const char *rea
  * ctrack_resume(). Without it, clients would hang on a hole that will not close. Updates go on as before. It concerns
  * this tracker, not the file.
  *
- * @param[in] message  What happened, for those who wait; UTF-8.
+ * @param[in] message  What happened, for those who wait; UTF-8; copied.
+ * Errors: CTRACK_NO_MEMORY, CTRACK_CLOSED.
  */
 CTRACK_API ctrack_status ctrack_fail(ctrack *tracker, const char *message, ctrack_error *error);
 
@@ -358,6 +408,9 @@ CTRACK_API int ctrack_promise_fd(ctrack_promise *promise);
  * What is not reached, or was not at the moment the wait ended: each coordinate's `operation_index` is the progress
  * that the key had, or -1 if it had none; ctrack_snapshot_targets() gives what the wait needs. Empty for a wait that
  * ended CTRACK_OK.
+ *
+ * @param[out] missing  Sorted; the caller frees it with ctrack_snapshot_free().
+ * Errors: CTRACK_NO_MEMORY.
  */
 CTRACK_API ctrack_status ctrack_promise_missing(ctrack_promise *promise, ctrack_snapshot **missing,
                                                 ctrack_error *error);
@@ -437,11 +490,17 @@ typedef int ctrack_write_callback(const void *data, size_t size, void *argument)
 typedef int ctrack_read_callback(void *data, size_t size, size_t *got, void *argument);
 
 /**
- * Writes progress as text: newline-delimited JSON, sorted, with a header line and a closing line that carries count and
- * checksum.
+ * Writes progress as text: newline-delimited JSON, sorted by read model, scope, branch and document id, with a header
+ * line and a closing line that carries count and checksum. Equal progress of the same read models has equal dumps.
+ *
+ * What is written is of one moment, while updates go on. Of a file, rows are passed on as they are read: memory does
+ * not grow with their number. The progress of a tracker in memory is copied first.
  *
  * @param[in] read_model  Which read model of the tracker's file; NULL: all of them. Of a tracker in memory: its own.
+ * @param[in] write       Called on this thread, with pieces of up to 64 KiB.
  * Errors: CTRACK_IO when the callback fails; what was written then has no closing line and cannot be restored.
+ *         CTRACK_CORRUPT when the file holds what no dump can; CTRACK_INVALID for another read model than that of a
+ *         tracker in memory; else as ctrack_open().
  */
 CTRACK_API ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_callback *write,
                                      void *argument, ctrack_error *error);
@@ -451,7 +510,7 @@ typedef enum ctrack_restore_mode {
     CTRACK_RESTORE_EMPTY = 0,   /**< refuse with CTRACK_MISUSE unless there is none */
     CTRACK_RESTORE_MERGE = 1,   /**< the highest index wins */
     CTRACK_RESTORE_REPLACE = 2, /**< as ctrack_hydrate() */
-    CTRACK_RESTORE_CHECK = 3    /**< read and verify everything, change nothing */
+    CTRACK_RESTORE_CHECK = 4    /**< added to one of these: read and verify everything, change nothing */
 } ctrack_restore_mode;
 
 /**
@@ -459,10 +518,19 @@ typedef enum ctrack_restore_mode {
  * reads the array `[["documentId:scope:branch",5],…]`, for the tracker's own read model. A tracker in memory takes a
  * dump of one read model, whatever its name.
  *
+ * Durable, visible and awake as ctrack_update(), and every other tracker on the file sees it, too: it reads the read
+ * model anew. Until all is verified the rows are kept in a temporary file, and others are not held up; memory grows
+ * with the progress that this tracker holds, and with the keys of an array, which has no order by which to tell that
+ * one is repeated.
+ *
+ * @param[in]  read      Called on this thread.
  * @param[in]  name      What messages call the input: `name:line: reason`.
+ * @param[in]  mode      A check refuses what the same restore would have refused at this moment.
  * @param[out] restored  How many entries were read; may be NULL.
- * Errors: CTRACK_FORMAT when the input is truncated, altered, unknown or out of range; CTRACK_IO when the callback
- *         fails; else as ctrack_update(). Nothing has changed then.
+ * Errors: CTRACK_FORMAT when the input is truncated, altered, unknown or out of range; CTRACK_MISUSE when there is
+ *         progress already; CTRACK_INVALID when a tracker in memory is given several read models; CTRACK_IO when the
+ *         callback fails; CTRACK_FULL when the temporary file has no room; else as ctrack_update(). Nothing has changed
+ *         then.
  */
 CTRACK_API ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *argument, const char *name,
                                         ctrack_restore_mode mode, size_t *restored, ctrack_error *error);
@@ -564,7 +632,7 @@ CTRACK_API ctrack_status ctrack_check(const char *path, ctrack_finding_callback 
 
 /** Counts since the tracker was opened. Set `size` to sizeof(ctrack_stats), so that the struct can grow. */
 typedef struct ctrack_stats {
-    size_t size;
+    size_t size;            /**< sizeof(ctrack_stats) of the caller */
     uint64_t keys;          /**< that have progress now */
     uint64_t waits_pending; /**< now */
     uint64_t waits_settled[CTRACK_FAILED +
@@ -634,7 +702,8 @@ typedef struct ctrack_wait_info {
     const char *label;                    /**< ctrack_promise_label(), or NULL */
     int64_t age_ms;                       /**< since it began to wait */
     int64_t left_ms;                      /**< until it times out; CTRACK_FOREVER: never */
-    size_t count, missing;                /**< coordinates, and how many are not reached */
+    size_t count;                         /**< coordinates */
+    size_t missing;                       /**< of them, those that are not reached */
     const ctrack_coordinate *coordinates; /**< sorted; operation_index is the progress of the key, -1: none */
     const int64_t *targets;               /**< the index that is waited for, for each */
 } ctrack_wait_info;
@@ -644,12 +713,15 @@ typedef struct ctrack_wait_info {
  *
  * @param[in]  most  At most this many; SIZE_MAX: all.
  * @param[out] list  The caller frees it with ctrack_wait_list_free().
+ * Errors: CTRACK_NO_MEMORY, CTRACK_CLOSED.
  */
 CTRACK_API ctrack_status ctrack_waits(ctrack *tracker, size_t most, ctrack_wait_list **list, ctrack_error *error);
+/** How many waits there are. */
 CTRACK_API size_t ctrack_wait_list_count(const ctrack_wait_list *list);
 /** The wait at a position below the count; it lives as long as the list. */
 CTRACK_API const ctrack_wait_info *ctrack_wait_list_at(const ctrack_wait_list *list, size_t position);
-CTRACK_API void ctrack_wait_list_free(ctrack_wait_list *list); /**< NULL is fine */
+/** Frees the list. NULL is fine. */
+CTRACK_API void ctrack_wait_list_free(ctrack_wait_list *list);
 
 /* ---------------------------------------------------------------- odds and ends */
 

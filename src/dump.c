@@ -5,15 +5,17 @@
  *
  * A dump reads through a connection of its own, in one read transaction, so it is consistent and holds nobody up. A
  * restore reads and verifies all of its input before it takes the turn: a slow or broken input holds nobody up either,
- * and nothing has to be undone.
+ * and nothing has to be undone. Neither holds more than a few rows in memory: a dump passes on what it reads, a restore
+ * keeps the rows in a spool until they are verified.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
 #include "dumpfmt.h"
 #include "error.h"
 #include "rewrite.h"
-#include "snapshot.h"
+#include "spool.h"
 #include "sql.h"
 #include "store.h"
 #include "tracker.h"
@@ -48,31 +50,45 @@ static int add_name(names *list, const char *text, size_t length)
     return 0;
 }
 
-static void bind_read_model(sqlite3_stmt *statement, const char *read_model)
+/* Binds which read model is meant; NULL: all of them. */
+static ctrack_status select_read_model(ct_store *store, ct_statement which, const char *read_model,
+                                       sqlite3_stmt **statement, ctrack_error *error)
 {
-    if (read_model != NULL) {
-        sqlite3_bind_text(statement, 1, read_model, -1, SQLITE_STATIC);
+    ctrack_status status = ct_store_statement(store, which, statement, error);
+    if (status == CTRACK_OK && read_model != NULL) {
+        sqlite3_bind_text(*statement, 1, read_model, -1, SQLITE_STATIC);
     }
+    return status;
 }
 
+/* The text of a keyspace that the statement stands on, as the row's. */
+static ctrack_status read_keyspace(sqlite3_stmt *statement, ct_dump_row *row, ctrack_error *error)
+{
+    static const int texts[] = {CT_DUMP_READ_MODEL, CT_DUMP_SCOPE, CT_DUMP_BRANCH};
+    ctrack_status status = CTRACK_OK;
+    for (int i = 0; i < 3 && status == CTRACK_OK; i++) {
+        status = ct_store_text(statement, i + 1, &row->text[texts[i]], &row->length[texts[i]], error);
+    }
+    return status;
+}
+
+/* The names of the keyspaces' read models, each once; the keyspaces come sorted by them. */
 static ctrack_status read_names(ct_store *store, const char *read_model, names *list, ctrack_error *error)
 {
     sqlite3_stmt *statement;
-    bool row = true;
-    ctrack_status status = ct_store_statement(store, CT_DUMP_MODELS, &statement, error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    bind_read_model(statement, read_model);
+    bool more = true;
+    ctrack_status status = select_read_model(store, CT_DUMP_KEYSPACES, read_model, &statement, error);
     while (status == CTRACK_OK) {
-        const char *text;
-        size_t length;
-        status = ct_sql_step(statement, &row, "read the read models", error);
-        if (status != CTRACK_OK || !row) {
+        ct_dump_row row;
+        status = ct_sql_step(statement, &more, "read the keyspaces", error);
+        if (status != CTRACK_OK || !more) {
             break;
         }
-        status = ct_store_text(statement, 0, &text, &length, error);
-        if (status == CTRACK_OK && add_name(list, text, length) != 0) {
+        status = read_keyspace(statement, &row, error);
+        bool known = status == CTRACK_OK && list->count > 0 &&
+                     strcmp(list->items[list->count - 1], row.text[CT_DUMP_READ_MODEL]) == 0;
+        if (status == CTRACK_OK && !known &&
+            add_name(list, row.text[CT_DUMP_READ_MODEL], row.length[CT_DUMP_READ_MODEL]) != 0) {
             status = ct_error_no_memory(error);
         }
     }
@@ -80,36 +96,97 @@ static ctrack_status read_names(ct_store *store, const char *read_model, names *
     return status;
 }
 
-static ctrack_status read_row(sqlite3_stmt *statement, ct_dump_row *row, ctrack_error *error)
+/* Where a statement stands that yields documents in their order. */
+typedef struct cursor {
+    sqlite3_stmt *statement;
+    bool more; /* there is a row, which the following is of */
+    const char *document_id;
+    size_t length;
+    int64_t operation_index;
+    int64_t rank; /* of its keyspace, from 1 */
+} cursor;
+
+/* Moves on. The writer sees to it that the text is one that may be in a key. */
+static ctrack_status move(cursor *c, ctrack_error *error)
 {
-    ctrack_status status = CTRACK_OK;
-    for (int i = 0; i < CT_DUMP_TEXTS && status == CTRACK_OK; i++) {
-        status = ct_store_text(statement, i, &row->text[i], &row->length[i], error);
+    ctrack_status status = ct_sql_step(c->statement, &c->more, "read progress", error);
+    if (!c->more) {
+        return status;
     }
-    row->operation_index = sqlite3_column_int64(statement, CT_DUMP_TEXTS);
+    if (sqlite3_column_type(c->statement, 0) != SQLITE_TEXT || sqlite3_column_type(c->statement, 1) != SQLITE_INTEGER ||
+        sqlite3_column_type(c->statement, 2) != SQLITE_INTEGER) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: progress without a key or an index");
+    }
+    c->document_id = (const char *)sqlite3_column_text(c->statement, 0);
+    c->length = (size_t)sqlite3_column_bytes(c->statement, 0);
+    c->operation_index = sqlite3_column_int64(c->statement, 1);
+    c->rank = sqlite3_column_int64(c->statement, 2);
+    return c->document_id != NULL ? CTRACK_OK : ct_error_no_memory(error);
+}
+
+static int compare_documents(const cursor *a, const cursor *b)
+{
+    size_t common = a->length < b->length ? a->length : b->length;
+    int order = memcmp(a->document_id, b->document_id, common);
+    return order != 0 ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+/* Writes the progress of one keyspace: what is folded, merged with what is not. */
+static ctrack_status write_keyspace(cursor *folded, cursor *log, int64_t rank, ct_dump_row *row, ct_dump_writer *writer,
+                                    ctrack_error *error)
+{
+    ctrack_status status = move(folded, error);
+    while (status == CTRACK_OK) {
+        bool logged = log->more && log->rank == rank;
+        if (!folded->more && !logged) {
+            break;
+        }
+        int order = !logged ? -1 : !folded->more ? 1 : compare_documents(folded, log);
+        const cursor *next = order <= 0 ? folded : log;
+        row->text[CT_DUMP_DOCUMENT_ID] = next->document_id;
+        row->length[CT_DUMP_DOCUMENT_ID] = next->length;
+        row->operation_index =
+            order == 0 && log->operation_index > folded->operation_index ? log->operation_index : next->operation_index;
+        status = ct_dump_writer_row(writer, row, error);
+        status = status == CTRACK_OK && order <= 0 ? move(folded, error) : status;
+        status = status == CTRACK_OK && order >= 0 ? move(log, error) : status;
+    }
+    sqlite3_reset(folded->statement);
+    return status;
+}
+
+static ctrack_status write_keyspaces(sqlite3_stmt *keyspaces, cursor *folded, cursor *log, ct_dump_writer *writer,
+                                     ctrack_error *error)
+{
+    bool more = true;
+    ctrack_status status = move(log, error);
+    for (int64_t rank = 1; status == CTRACK_OK; rank++) {
+        ct_dump_row row;
+        status = ct_sql_step(keyspaces, &more, "read the keyspaces", error);
+        if (status != CTRACK_OK || !more) {
+            break;
+        }
+        status = read_keyspace(keyspaces, &row, error);
+        sqlite3_bind_int64(folded->statement, 1, sqlite3_column_int64(keyspaces, 0));
+        sqlite3_bind_int64(folded->statement, 2, rank);
+        status = status == CTRACK_OK ? write_keyspace(folded, log, rank, &row, writer, error) : status;
+    }
+    if (status == CTRACK_OK && log->more) {
+        status = ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: progress of an unknown keyspace");
+    }
+    sqlite3_reset(keyspaces);
+    sqlite3_reset(log->statement);
     return status;
 }
 
 static ctrack_status write_rows(ct_store *store, const char *read_model, ct_dump_writer *writer, ctrack_error *error)
 {
-    sqlite3_stmt *statement;
-    bool more = true;
-    ctrack_status status = ct_store_statement(store, CT_DUMP_ROWS, &statement, error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    bind_read_model(statement, read_model);
-    while (status == CTRACK_OK) {
-        ct_dump_row row;
-        status = ct_sql_step(statement, &more, "read progress", error);
-        if (status != CTRACK_OK || !more) {
-            break;
-        }
-        status = read_row(statement, &row, error);
-        status = status == CTRACK_OK ? ct_dump_writer_row(writer, &row, error) : status;
-    }
-    sqlite3_reset(statement);
-    return status;
+    sqlite3_stmt *keyspaces;
+    cursor folded = {0}, log = {0};
+    ctrack_status status = select_read_model(store, CT_DUMP_KEYSPACES, read_model, &keyspaces, error);
+    status = status == CTRACK_OK ? select_read_model(store, CT_DUMP_LOG, read_model, &log.statement, error) : status;
+    status = status == CTRACK_OK ? ct_store_statement(store, CT_DUMP_FOLDED, &folded.statement, error) : status;
+    return status == CTRACK_OK ? write_keyspaces(keyspaces, &folded, &log, writer, error) : status;
 }
 
 static ctrack_status dump_store(ct_store *store, const char *read_model, ctrack_write_callback *write, void *argument,
@@ -117,7 +194,8 @@ static ctrack_status dump_store(ct_store *store, const char *read_model, ctrack_
 {
     names list = {0};
     ct_dump_writer *writer = NULL;
-    ctrack_status status = ct_store_run(store, CT_BEGIN, "begin to read", error);
+    ctrack_status status = ct_sql_exec(store->db, "PRAGMA main.cache_size = -16384", "set up the connection", error);
+    status = status == CTRACK_OK ? ct_store_run(store, CT_BEGIN, "begin to read", error) : status;
     status = status == CTRACK_OK ? read_names(store, read_model, &list, error) : status;
     status = status == CTRACK_OK
                  ? ct_dump_writer_begin(&writer, (const char *const *)list.items, list.count, write, argument, error)
@@ -139,25 +217,56 @@ static ctrack_status dump_file(const ctrack *tracker, const char *read_model, ct
     return status;
 }
 
-static ctrack_status dump_memory(const ctrack *tracker, ctrack_write_callback *write, void *argument,
-                                 ctrack_error *error)
+/* In the order of a dump. */
+static int compare_entries(const void *a, const void *b)
 {
-    const char *const read_models[1] = {tracker->read_model};
-    ctrack_snapshot *snapshot = NULL;
-    ct_dump_writer *writer = NULL;
-    ctrack_status status = ct_board_copy(tracker->board, &snapshot, error);
-    status = status == CTRACK_OK ? ct_dump_writer_begin(&writer, read_models, 1, write, argument, error) : status;
-    for (size_t i = 0; status == CTRACK_OK && i < ctrack_snapshot_count(snapshot); i++) {
-        const ctrack_coordinate *entry = &ctrack_snapshot_entries(snapshot)[i];
-        ct_dump_row row = {.text = {tracker->read_model, entry->document_id, entry->scope, entry->branch},
-                           .operation_index = entry->operation_index};
+    const ctrack_coordinate *left = *(const ctrack_coordinate *const *)a, *right = *(const ctrack_coordinate *const *)b;
+    int order = strcmp(left->scope, right->scope);
+    order = order != 0 ? order : strcmp(left->branch, right->branch);
+    return order != 0 ? order : strcmp(left->document_id, right->document_id);
+}
+
+static ctrack_status write_entries(const char *read_model, const ctrack_coordinate *const *entries, size_t count,
+                                   ct_dump_writer *writer, ctrack_error *error)
+{
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = 0; status == CTRACK_OK && i < count; i++) {
+        ct_dump_row row = {.operation_index = entries[i]->operation_index};
+        row.text[CT_DUMP_READ_MODEL] = read_model;
+        row.text[CT_DUMP_SCOPE] = entries[i]->scope;
+        row.text[CT_DUMP_BRANCH] = entries[i]->branch;
+        row.text[CT_DUMP_DOCUMENT_ID] = entries[i]->document_id;
         for (int t = 0; t < CT_DUMP_TEXTS; t++) {
             row.length[t] = strlen(row.text[t]);
         }
         status = ct_dump_writer_row(writer, &row, error);
     }
-    status = status == CTRACK_OK ? ct_dump_writer_end(writer, error) : status;
+    return status == CTRACK_OK ? ct_dump_writer_end(writer, error) : status;
+}
+
+/* The callback must not run under the board's lock, so this takes a copy of the map. */
+static ctrack_status dump_memory(const ctrack *tracker, ctrack_write_callback *write, void *argument,
+                                 ctrack_error *error)
+{
+    const char *const read_models[1] = {tracker->read_model};
+    ctrack_snapshot *snapshot = NULL;
+    const ctrack_coordinate **entries = NULL;
+    ct_dump_writer *writer = NULL;
+    ctrack_status status = ct_board_copy(tracker->board, &snapshot, error);
+    size_t count = status == CTRACK_OK ? ctrack_snapshot_count(snapshot) : 0;
+    if (status == CTRACK_OK && (entries = ct_alloc_array(count, sizeof *entries)) == NULL) {
+        status = ct_error_no_memory(error);
+    }
+    for (size_t i = 0; status == CTRACK_OK && i < count; i++) {
+        entries[i] = &ctrack_snapshot_entries(snapshot)[i];
+    }
+    if (status == CTRACK_OK) {
+        qsort(entries, count, sizeof *entries, compare_entries);
+        status = ct_dump_writer_begin(&writer, read_models, 1, write, argument, error);
+    }
+    status = status == CTRACK_OK ? write_entries(tracker->read_model, entries, count, writer, error) : status;
     ct_dump_writer_free(writer);
+    ct_free(entries);
     ctrack_snapshot_free(snapshot);
     return status;
 }
@@ -184,68 +293,40 @@ ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_
 
 /* ---------------------------------------------------------------- restore */
 
-/* Reads everything into a list of read models; rows come sorted by read model. */
-static ctrack_status read_models(ct_dump_reader *reader, const char *own, ct_restored *models, size_t count,
-                                 size_t *rows, ctrack_error *error)
+/* Reads and verifies everything; keeps the rows unless `spool` is NULL. `own` is the read model of the array form. */
+static ctrack_status read_all(ct_dump_reader *reader, const char *own, ct_spool *spool, size_t *rows,
+                              ctrack_error *error)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        models[i].entries = ct_snapshot_new();
-        if (models[i].entries == NULL) {
-            return ct_error_no_memory(error);
-        }
-    }
-    for (*rows = 0;; (*rows)++) {
+    for (*rows = 0;; ++*rows) {
         const ct_dump_row *row;
         ctrack_status status = ct_dump_reader_next(reader, &row, error);
         if (status != CTRACK_OK || row == NULL) {
             return status;
         }
-        const char *model = row->text[CT_DUMP_READ_MODEL] != NULL ? row->text[CT_DUMP_READ_MODEL] : own;
-        while (strcmp(models[at].read_model, model) != 0) {
-            at++; /* the reader has checked that the header names it, in this order */
+        ct_dump_row named = *row;
+        if (named.text[CT_DUMP_READ_MODEL] == NULL) {
+            named.text[CT_DUMP_READ_MODEL] = own;
+            named.length[CT_DUMP_READ_MODEL] = strlen(own);
         }
-        if (ct_snapshot_add_text(models[at].entries, &row->text[CT_DUMP_DOCUMENT_ID], &row->length[CT_DUMP_DOCUMENT_ID],
-                                 row->operation_index, -1) != 0) {
-            return ct_error_no_memory(error);
+        status = spool != NULL ? ct_spool_add(spool, &named, error) : CTRACK_OK;
+        if (status != CTRACK_OK) {
+            return status;
         }
     }
 }
 
-static ctrack_status read_all(ct_dump_reader *reader, const char *own, ct_restored **models, size_t *count,
-                              size_t *rows, ctrack_error *error)
+static ctrack_status restore(ctrack *tracker, ct_dump_reader *reader, ctrack_restore_mode mode, bool check,
+                             size_t *rows, ctrack_error *error)
 {
-    const char *const *named = NULL;
-    bool array = ct_dump_reader_is_array(reader);
-    *count = array ? 1 : ct_dump_reader_read_models(reader, &named);
-    *models = ct_alloc_array(*count, sizeof **models);
-    if (*models == NULL) {
-        *count = 0;
-        return ct_error_no_memory(error);
+    const char *own = tracker->read_model;
+    ct_restored restored = {.read_models = (const char *const *)&tracker->read_model, .count = 1};
+    if (!ct_dump_reader_is_array(reader)) {
+        restored.count = ct_dump_reader_read_models(reader, &restored.read_models);
     }
-    for (size_t i = 0; i < *count; i++) {
-        (*models)[i].read_model = array ? own : named[i];
-    }
-    ctrack_status status = read_models(reader, own, *models, *count, rows, error);
-    for (size_t i = 0; i < *count && status == CTRACK_OK; i++) {
-        status = ct_snapshot_seal((*models)[i].entries) == 0 ? CTRACK_OK : ct_error_no_memory(error);
-    }
-    return status;
-}
-
-static ctrack_status restore(ctrack *tracker, ct_dump_reader *reader, ctrack_restore_mode mode, size_t *rows,
-                             ctrack_error *error)
-{
-    ct_restored *models = NULL;
-    size_t count = 0;
-    ctrack_status status = read_all(reader, tracker->read_model, &models, &count, rows, error);
-    if (status == CTRACK_OK && mode != CTRACK_RESTORE_CHECK) {
-        status = ct_rewrite_restore(tracker, models, count, mode, error);
-    }
-    for (size_t i = 0; i < count; i++) {
-        ctrack_snapshot_free(models[i].entries);
-    }
-    ct_free(models);
+    ctrack_status status = check ? CTRACK_OK : ct_spool_new(&restored.rows, error);
+    status = status == CTRACK_OK ? read_all(reader, own, restored.rows, rows, error) : status;
+    status = status == CTRACK_OK ? ct_rewrite_restore(tracker, &restored, mode, error) : status;
+    ct_spool_free(restored.rows);
     return status;
 }
 
@@ -258,7 +339,9 @@ ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *
     }
     ct_dump_reader *reader = NULL;
     size_t rows = 0;
-    if (read == NULL || name == NULL || (int)mode < CTRACK_RESTORE_EMPTY || mode > CTRACK_RESTORE_CHECK) {
+    bool check = ((unsigned)mode & CTRACK_RESTORE_CHECK) != 0;
+    unsigned rest = (unsigned)mode & ~(unsigned)CTRACK_RESTORE_CHECK;
+    if (read == NULL || name == NULL || rest > CTRACK_RESTORE_REPLACE) {
         status = ct_error_set(error, CTRACK_INVALID, "%s",
                               read == NULL   ? "read is NULL"
                               : name == NULL ? "name is NULL"
@@ -266,7 +349,7 @@ ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *
     } else {
         status = ct_dump_reader_open(&reader, read, argument, name, error);
     }
-    status = status == CTRACK_OK ? restore(tracker, reader, mode, &rows, error) : status;
+    status = status == CTRACK_OK ? restore(tracker, reader, (ctrack_restore_mode)rest, check, &rows, error) : status;
     ct_dump_reader_free(reader);
     if (status == CTRACK_OK && restored != NULL) {
         *restored = rows;

@@ -9,11 +9,13 @@
  *
  *  - The first line names the version, which is looked at first, and the read models, so that a restore knows which of
  *    them are empty. The rows are what the lines between are called.
- *  - Rows ascend strictly by readModel, documentId, scope, branch, bytewise. So equal progress has equal dumps, and a
- * row that is repeated, moved or forged into another place shows without any table of what came before.
+ *  - Rows ascend strictly by readModel, scope, branch, documentId, bytewise. So equal progress of the same read models
+ *    has equal dumps, and a row that is repeated, moved or forged into another place shows without any table of what
+ *    came before. The document id counts last, since the file's dictionary is sorted so: a dump reads it, and a restore
+ *    fills it, from one end to the other.
  *  - The last line has the number of rows and the XXH3-64 of every byte before it, line feeds included. That is against
  *    accidents, not against forgers. Since nothing may follow it and it must end with its line feed, no proper
- * beginning of a dump is a dump.
+ *    beginning of a dump is a dump.
  *  - No member is unknown: version 1 has these members, and whatever needs another is version 2.
  *
  * The other form is that of the specification's serialize(), one array over any number of lines:
@@ -24,16 +26,16 @@
  * bits of hash for each key, which are taken for the key (two of a thousand million keys are mistaken for each other
  * with a probability of 10^-21).
  *
- * Memory: the writer has a buffer of 64 KiB. The reader has a window that starts so and grows up to the longest thing
- * that can be legal (a line, or the key of an array); what is longer is refused as soon as the window is full, so a
- * gigabyte on one line costs neither memory nor time. Rows are copied out of the window, in two sets of texts in turn:
- * the row that was handed out, and the one before, which the next row is compared with.
+ * Memory: the writer has a buffer of 64 KiB, and the part of a line that the rows of one (readModel, scope, branch)
+ * have in common. The reader has a window that starts so and grows up to the longest thing that can be legal (a line,
+ * or the key of an array); what is longer is refused as soon as the window is full, so a gigabyte on one line costs
+ * neither memory nor time. Rows are copied out of the window, in two sets of texts in turn: the row that was handed
+ * out, and the one before, which the next row is compared with.
  *
  * A fault is kept: from then on the writer writes nothing, and every call returns the same status and message.
  */
 #include "dumpfmt.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -118,6 +120,7 @@ struct ct_dump_writer {
     checksum sum;                        /* of what has left the buffer */
     int64_t rows;
     ct_json_text last[CT_DUMP_TEXTS]; /* the last row, if `rows` > 0 */
+    ct_json_text before, behind;      /* its line up to the document id, and from there to the index */
     ctrack_error fault;               /* status CTRACK_OK: none */
     size_t used;
     char buffer[CHUNK];
@@ -138,31 +141,33 @@ static ctrack_status flush(ct_dump_writer *writer)
     return CTRACK_OK;
 }
 
-/* Makes room for `size` bytes, which the buffer can hold. NULL: writing failed. */
-static char *room(ct_dump_writer *writer, size_t size)
-{
-    assert(size <= sizeof writer->buffer);
-    if (sizeof writer->buffer - writer->used < size && flush(writer) != CTRACK_OK) {
-        return NULL;
-    }
-    return writer->buffer + writer->used;
-}
-
 static ctrack_status put(ct_dump_writer *writer, const char *bytes, size_t length)
 {
-    char *to = room(writer, length);
-    if (to != NULL) {
-        memcpy(to, bytes, length);
-        writer->used += length;
+    while (writer->fault.status == CTRACK_OK) {
+        size_t left = sizeof writer->buffer - writer->used, take = length < left ? length : left;
+        memcpy(writer->buffer + writer->used, bytes, take);
+        writer->used += take;
+        bytes += take;
+        length -= take;
+        if (length == 0) {
+            break;
+        }
+        flush(writer);
     }
     return writer->fault.status;
+}
+
+static ctrack_status fail_text(ct_dump_writer *writer, const char *text, size_t length)
+{
+    return ct_error_set(&writer->fault, CTRACK_CORRUPT, "dump: a text is not valid UTF-8: \"%.*s\"",
+                        length > 100 ? 100 : (int)length, text);
 }
 
 /* Writes a string without its quotes, in pieces that end between characters. */
 static ctrack_status put_text(ct_dump_writer *writer, const char *text, size_t length)
 {
     static const size_t piece = CHUNK / CT_JSON_ESCAPED;
-    while (length > 0) {
+    while (length > 0 && writer->fault.status == CTRACK_OK) {
         size_t take = length;
         if (take > piece) {
             take = piece;
@@ -170,14 +175,12 @@ static ctrack_status put_text(ct_dump_writer *writer, const char *text, size_t l
                 take--;
             }
         }
-        char *to = room(writer, take * CT_JSON_ESCAPED);
-        if (to == NULL) {
+        if (sizeof writer->buffer - writer->used < take * CT_JSON_ESCAPED && flush(writer) != CTRACK_OK) {
             break;
         }
-        size_t written = ct_json_escape(to, text, take);
+        size_t written = ct_json_escape(writer->buffer + writer->used, text, take);
         if (written == SIZE_MAX) {
-            return ct_error_set(&writer->fault, CTRACK_CORRUPT, "dump: a text is not valid UTF-8: \"%.*s\"",
-                                length > 100 ? 100 : (int)length, text);
+            return fail_text(writer, text, take);
         }
         writer->used += written;
         text += take;
@@ -237,49 +240,119 @@ ctrack_status ct_dump_writer_begin(ct_dump_writer **writer, const char *const *r
     return CTRACK_OK;
 }
 
-/* Keeps a row, to compare the next one with. */
-static ctrack_status keep(ct_dump_writer *writer, const ct_dump_row *row)
+/* Makes room for `size` bytes behind what a text has. NULL: no memory. */
+static char *extend(ct_dump_writer *writer, ct_json_text *text, size_t size)
 {
-    for (int i = 0; i < CT_DUMP_TEXTS; i++) {
+    void *grown = text->text;
+    if (ct_grow(&grown, &text->capacity, text->length + size, 1) != 0) {
+        ct_error_no_memory(&writer->fault);
+        return NULL;
+    }
+    text->text = grown;
+    return text->text + text->length;
+}
+
+/* Adds bytes to a part of a line. */
+static ctrack_status add(ct_dump_writer *writer, ct_json_text *part, const char *bytes)
+{
+    size_t length = strlen(bytes);
+    char *to = extend(writer, part, length);
+    if (to != NULL) {
+        memcpy(to, bytes, length);
+        part->length += length;
+    }
+    return writer->fault.status;
+}
+
+/* Adds one of the row's texts to a part of a line, and the quote behind it. */
+static ctrack_status add_text(ct_dump_writer *writer, ct_json_text *part, const ct_dump_row *row, int which)
+{
+    char *to = extend(writer, part, row->length[which] * CT_JSON_ESCAPED);
+    size_t written = to != NULL ? ct_json_escape(to, row->text[which], row->length[which]) : 0;
+    if (written == SIZE_MAX) {
+        return fail_text(writer, row->text[which], row->length[which]);
+    }
+    part->length += written;
+    return to != NULL ? add(writer, part, "\"") : writer->fault.status;
+}
+
+/* Renders what the lines of rows like this one, and of the same read model, scope and branch, have in common. */
+static ctrack_status render(ct_dump_writer *writer, const ct_dump_row *row)
+{
+    writer->before.length = writer->behind.length = 0;
+    bool good = add(writer, &writer->before, "{\"readModel\":\"") == CTRACK_OK &&
+                add_text(writer, &writer->before, row, CT_DUMP_READ_MODEL) == CTRACK_OK &&
+                add(writer, &writer->before, ",\"documentId\":\"") == CTRACK_OK &&
+                add(writer, &writer->behind, "\",\"scope\":\"") == CTRACK_OK &&
+                add_text(writer, &writer->behind, row, CT_DUMP_SCOPE) == CTRACK_OK &&
+                add(writer, &writer->behind, ",\"branch\":\"") == CTRACK_OK &&
+                add_text(writer, &writer->behind, row, CT_DUMP_BRANCH) == CTRACK_OK &&
+                add(writer, &writer->behind, ",\"operationIndex\":") == CTRACK_OK;
+    return good ? CTRACK_OK : writer->fault.status;
+}
+
+/* Keeps a row's texts from `first` on, to compare the next row with. */
+static ctrack_status keep(ct_dump_writer *writer, const ct_dump_row *row, int first)
+{
+    for (int i = first; i < CT_DUMP_TEXTS; i++) {
         ct_json_text *last = &writer->last[i];
-        void *grown = last->text;
-        if (ct_grow(&grown, &last->capacity, row->length[i] + 1, 1) != 0) {
-            return ct_error_no_memory(&writer->fault);
+        last->length = 0;
+        char *to = extend(writer, last, row->length[i] + 1);
+        if (to == NULL) {
+            return writer->fault.status;
         }
-        last->text = grown;
+        memcpy(to, row->text[i], row->length[i]);
         last->length = row->length[i];
-        memcpy(last->text, row->text[i], row->length[i]);
     }
     return CTRACK_OK;
+}
+
+/* Compares with the last row; *first is the first text that differs. */
+static int compare_last(const ct_dump_writer *writer, const ct_dump_row *row, int *first)
+{
+    for (int i = 0; i < CT_DUMP_TEXTS; i++) {
+        const ct_json_text *last = &writer->last[i];
+        int order = compare_bytes(last->text, last->length, row->text[i], row->length[i]);
+        if (order != 0) {
+            *first = i;
+            return order;
+        }
+    }
+    return 0;
+}
+
+static ctrack_status fail_row(ct_dump_writer *writer, const ct_dump_row *row, const char *reason)
+{
+    size_t length = row->length[CT_DUMP_DOCUMENT_ID];
+    return ct_error_set(&writer->fault, CTRACK_CORRUPT, "dump: row %lld (documentId \"%.*s\"): %s",
+                        (long long)writer->rows + 1, length > 100 ? 100 : (int)length, row->text[CT_DUMP_DOCUMENT_ID],
+                        reason);
 }
 
 /* What is written must be what can be read: a damaged index may well yield rows twice or in disorder. */
 static ctrack_status check_row(ct_dump_writer *writer, const ct_dump_row *row)
 {
-    const char *reason = row->operation_index < 0 ? "its index is negative" : NULL;
-    for (int i = 0; i < CT_DUMP_TEXTS; i++) {
-        reason = row->length[i] > CTRACK_TEXT_MAX ? "its text is too long" : reason;
+    int first = 0, order = writer->rows > 0 ? compare_last(writer, row, &first) : -1;
+    if (order >= 0) {
+        return fail_row(writer, row, order == 0 ? "it comes twice" : "it is out of order");
     }
-    if (reason == NULL && writer->rows > 0) {
-        ct_dump_row last;
-        for (int i = 0; i < CT_DUMP_TEXTS; i++) {
-            last.text[i] = writer->last[i].text;
-            last.length[i] = writer->last[i].length;
+    if (row->operation_index < 0) {
+        return fail_row(writer, row, "its index is negative");
+    }
+    for (int i = first; i < CT_DUMP_TEXTS; i++) {
+        if (row->length[i] > CTRACK_TEXT_MAX) {
+            return fail_row(writer, row, "its text is too long");
         }
-        int order = compare_rows(&last, row);
-        reason = order == 0 ? "it comes twice" : order > 0 ? "it is out of order" : NULL;
     }
-    if (reason == NULL && !find_read_model(writer->read_models, writer->read_model_count, &writer->read_model,
-                                           row->text[CT_DUMP_READ_MODEL], row->length[CT_DUMP_READ_MODEL])) {
-        reason = "its read model is not in the header";
+    if (first == CT_DUMP_READ_MODEL &&
+        !find_read_model(writer->read_models, writer->read_model_count, &writer->read_model,
+                         row->text[CT_DUMP_READ_MODEL], row->length[CT_DUMP_READ_MODEL])) {
+        return fail_row(writer, row, "its read model is not in the header");
     }
-    if (reason != NULL) {
-        size_t length = row->length[CT_DUMP_DOCUMENT_ID];
-        return ct_error_set(&writer->fault, CTRACK_CORRUPT, "dump: row %lld (documentId \"%.*s\"): %s",
-                            (long long)writer->rows + 1, length > 100 ? 100 : (int)length,
-                            row->text[CT_DUMP_DOCUMENT_ID], reason);
+    if (first < CT_DUMP_DOCUMENT_ID && render(writer, row) != CTRACK_OK) {
+        return writer->fault.status;
     }
-    return keep(writer, row);
+    return keep(writer, row, first);
 }
 
 static ctrack_status give(const ctrack_error *fault, ctrack_error *error)
@@ -293,15 +366,9 @@ static ctrack_status give(const ctrack_error *fault, ctrack_error *error)
 ctrack_status ct_dump_writer_row(ct_dump_writer *writer, const ct_dump_row *row, ctrack_error *error)
 {
     if (writer->fault.status == CTRACK_OK && check_row(writer, row) == CTRACK_OK) {
-        PUT(writer, "{\"readModel\":\"");
-        put_text(writer, row->text[CT_DUMP_READ_MODEL], row->length[CT_DUMP_READ_MODEL]);
-        PUT(writer, "\",\"documentId\":\"");
+        put(writer, writer->before.text, writer->before.length);
         put_text(writer, row->text[CT_DUMP_DOCUMENT_ID], row->length[CT_DUMP_DOCUMENT_ID]);
-        PUT(writer, "\",\"scope\":\"");
-        put_text(writer, row->text[CT_DUMP_SCOPE], row->length[CT_DUMP_SCOPE]);
-        PUT(writer, "\",\"branch\":\"");
-        put_text(writer, row->text[CT_DUMP_BRANCH], row->length[CT_DUMP_BRANCH]);
-        PUT(writer, "\",\"operationIndex\":");
+        put(writer, writer->behind.text, writer->behind.length);
         char digits[24];
         size_t length = ct_json_digits(digits, row->operation_index);
         put(writer, digits, length);
@@ -331,6 +398,8 @@ void ct_dump_writer_free(ct_dump_writer *writer)
     for (int i = 0; i < CT_DUMP_TEXTS; i++) {
         ct_json_text_free(&writer->last[i]);
     }
+    ct_json_text_free(&writer->before);
+    ct_json_text_free(&writer->behind);
     ct_free(writer->sum.block);
     ct_free(writer);
 }
@@ -793,15 +862,19 @@ static bool read_key(ct_dump_reader *reader)
         return false;
     }
     ctrack_key key;
-    if (ct_key_parse(reader->key.text, &key, reader->row.length + CT_DUMP_DOCUMENT_ID, &reader->fault) != CTRACK_OK) {
+    size_t lengths[3];
+    if (ct_key_parse(reader->key.text, &key, lengths, &reader->fault) != CTRACK_OK) {
         ct_error_context(&reader->fault, CTRACK_FORMAT, "%s:%zu", reader->name, reader->line);
         return false;
     }
     reader->row.text[CT_DUMP_DOCUMENT_ID] = key.document_id;
     reader->row.text[CT_DUMP_SCOPE] = key.scope;
     reader->row.text[CT_DUMP_BRANCH] = key.branch;
+    reader->row.length[CT_DUMP_DOCUMENT_ID] = lengths[0];
+    reader->row.length[CT_DUMP_SCOPE] = lengths[1];
+    reader->row.length[CT_DUMP_BRANCH] = lengths[2];
     /* The three stand one after the other, each with its NUL. */
-    size_t size = (size_t)(key.branch - key.document_id) + reader->row.length[CT_DUMP_BRANCH] + 1;
+    size_t size = (size_t)(key.branch - key.document_id) + lengths[2] + 1;
     int added = hash_set_add(&reader->keys, key.document_id, size);
     if (added <= 0) {
         added < 0 ? ct_error_no_memory(&reader->fault)

@@ -8,7 +8,8 @@
  */
 #include "ctrack.h"
 
-enum { CT_DUMP_READ_MODEL, CT_DUMP_DOCUMENT_ID, CT_DUMP_SCOPE, CT_DUMP_BRANCH, CT_DUMP_TEXTS };
+/** The texts of a row, in the order in which rows are sorted by them. */
+enum { CT_DUMP_READ_MODEL, CT_DUMP_SCOPE, CT_DUMP_BRANCH, CT_DUMP_DOCUMENT_ID, CT_DUMP_TEXTS };
 
 /** A row. Texts are valid UTF-8 without NUL, at most CTRACK_TEXT_MAX bytes. */
 typedef struct ct_dump_row {

@@ -84,6 +84,16 @@ static void describe_all(const ctrack_snapshot *missing, char *text, size_t size
     }
 }
 
+/* Why a settled promise has failed. Its status is seen before its cause is set, but both are one section of the lock.
+ */
+static const char *cause_of(const ctrack_promise *promise)
+{
+    ct_mutex_lock(&promise->board->lock);
+    const ct_cause *cause = promise->cause;
+    ct_mutex_unlock(&promise->board->lock);
+    return cause->text;
+}
+
 /* "timed out after 100 ms" */
 static void describe_end(const ctrack_promise *promise, ctrack_status outcome, char *text, size_t size)
 {
@@ -104,8 +114,7 @@ static void describe_end(const ctrack_promise *promise, ctrack_status outcome, c
         snprintf(text, size, "aborted");
         break;
     default:
-        snprintf(text, size, "%s%s", outcome == CTRACK_FAILED ? "the read model has failed: " : "",
-                 promise->cause->text);
+        snprintf(text, size, "%s%s", outcome == CTRACK_FAILED ? "the read model has failed: " : "", cause_of(promise));
         break;
     }
 }

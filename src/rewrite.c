@@ -51,7 +51,8 @@ static ctrack_status clear(ctrack *tracker, const char *read_model, ctrack_error
     return status;
 }
 
-static ctrack_status announce(ctrack *tracker, const char *read_model, ctrack_error *error)
+/* A keyspace of the read model; 0: the file has never heard of it. */
+static ctrack_status any_keyspace(ctrack *tracker, const char *read_model, int64_t *id, ctrack_error *error)
 {
     sqlite3_stmt *any;
     bool row = false;
@@ -61,12 +62,18 @@ static ctrack_status announce(ctrack *tracker, const char *read_model, ctrack_er
     }
     sqlite3_bind_text(any, 1, read_model, -1, SQLITE_STATIC);
     status = ct_sql_step(any, &row, "look up a keyspace", error);
-    bool known = row && sqlite3_column_type(any, 0) == SQLITE_INTEGER;
-    int64_t keyspace_id = known ? sqlite3_column_int64(any, 0) : 0;
+    *id = row ? sqlite3_column_int64(any, 0) : 0; /* NULL is 0 */
     sqlite3_reset(any);
     sqlite3_clear_bindings(any);
+    return status;
+}
+
+static ctrack_status announce(ctrack *tracker, const char *read_model, ctrack_error *error)
+{
+    int64_t keyspace_id = 0;
+    ctrack_status status = any_keyspace(tracker, read_model, &keyspace_id, error);
     /* A read model that the file has never heard of has no progress that anybody could have seen. */
-    return status == CTRACK_OK && known ? ct_write_rewind(tracker, keyspace_id, NULL, 0, error) : status;
+    return status == CTRACK_OK && keyspace_id != 0 ? ct_write_rewind(tracker, keyspace_id, NULL, 0, error) : status;
 }
 
 /* Prepares and replaces, in the transaction. */
@@ -219,30 +226,15 @@ ctrack_status ct_rewrite_forget(ctrack *tracker, const ctrack_key *keys, size_t 
 
 /* ---------------------------------------------------------------- restore */
 
-/* Puts entries of any read model into ctrack_latest; the highest index wins. */
-static ctrack_status merge_entries(ctrack *tracker, const char *read_model, const ctrack_snapshot *entries,
-                                   ctrack_error *error)
-{
-    const ctrack_coordinate *all = ctrack_snapshot_entries(entries);
-    size_t count = ctrack_snapshot_count(entries);
-    const char *scope = NULL, *branch = NULL; /* a snapshot shares equal neighbours' text */
-    int64_t keyspace_id = 0, now = ct_clock_wall();
-    ct_fold *fold = ct_fold_new();
-    ctrack_status status = fold != NULL ? CTRACK_OK : ct_error_no_memory(error);
-    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        if (all[i].scope != scope || all[i].branch != branch) {
-            scope = all[i].scope;
-            branch = all[i].branch;
-            status = ct_store_keyspace(tracker->store, read_model, scope, branch, &keyspace_id, error);
-        }
-        status = status == CTRACK_OK ? ct_fold_add(fold, keyspace_id, all[i].document_id, strlen(all[i].document_id),
-                                                   all[i].operation_index, now, error)
-                                     : status;
-    }
-    status = status == CTRACK_OK ? ct_fold_apply(fold, tracker->store, error) : status;
-    ct_fold_free(fold);
-    return status;
-}
+/*
+ * A restore writes to ctrack_latest, as hydrate does, and not through the log, though merging takes nothing back: the
+ * log would be written once and folded once, twice the work, and the rows of a dump come sorted as the dictionary is.
+ * Other trackers then read the read model anew, which costs them as much as it costs to restore a dump of it.
+ */
+
+/* Rows that are folded at a time, and the bytes of their documents: what a restore takes of memory beside the map. */
+#define RESTORE_PIECE 32768
+#define RESTORE_PIECE_BYTES ((size_t)4 * 1024 * 1024)
 
 static ctrack_status must_be_empty(ctrack *tracker, const char *read_model, ctrack_error *error)
 {
@@ -263,78 +255,227 @@ static ctrack_status must_be_empty(ctrack *tracker, const char *read_model, ctra
     return status;
 }
 
-static ctrack_status restore_one(ctrack *tracker, const ct_restored *model, ctrack_restore_mode mode,
-                                 ctrack_error *error)
+static ctrack_status all_must_be_empty(ctrack *tracker, const ct_restored *restored, ctrack_error *error)
 {
     ctrack_status status = CTRACK_OK;
-    if (mode == CTRACK_RESTORE_EMPTY) {
-        status = must_be_empty(tracker, model->read_model, error);
-    } else if (mode == CTRACK_RESTORE_REPLACE) {
-        status = clear(tracker, model->read_model, error);
+    for (size_t i = 0; i < restored->count && status == CTRACK_OK; i++) {
+        status = must_be_empty(tracker, restored->read_models[i], error);
     }
-    status = status == CTRACK_OK ? merge_entries(tracker, model->read_model, model->entries, error) : status;
-    return status == CTRACK_OK ? announce(tracker, model->read_model, error) : status;
+    return status;
 }
 
-static ctrack_status restore_file(ctrack *tracker, const ct_restored *models, size_t count, ctrack_restore_mode mode,
+/* Reserves what it takes to publish a row of the tracker's own read model. */
+static ctrack_status prepare_row(ctrack *tracker, const ct_dump_row *row, int first, ct_keyspace **keyspace,
+                                 ctrack_error *error)
+{
+    ct_board *board = tracker->board;
+    ct_entry *entry = NULL;
+    ct_mutex_lock(&board->lock);
+    if (first < CT_DUMP_DOCUMENT_ID) {
+        *keyspace = ct_map_keyspace(board->map, row->text[CT_DUMP_SCOPE], row->text[CT_DUMP_BRANCH]);
+    }
+    if (*keyspace != NULL) {
+        entry = ct_map_find_or_add_document(board->map, *keyspace, row->text[CT_DUMP_DOCUMENT_ID],
+                                            row->length[CT_DUMP_DOCUMENT_ID]);
+    }
+    if (entry != NULL && ct_advances_add(&tracker->advances, entry, row->operation_index) != 0) {
+        ct_map_release(board->map, entry);
+        entry = NULL;
+    }
+    ct_mutex_unlock(&board->lock);
+    return entry != NULL ? CTRACK_OK : ct_error_no_memory(error);
+}
+
+/* Carries out the steps that were prepared. */
+static void publish_rows(ctrack *tracker, ctrack_restore_mode mode)
+{
+    if (mode == CTRACK_RESTORE_REPLACE) {
+        ct_board_replace(tracker->board, &tracker->advances);
+    } else {
+        ct_board_publish(tracker->board, &tracker->advances);
+    }
+}
+
+/* Rows on their way into the file. */
+typedef struct transfer {
+    ctrack *tracker;
+    ct_fold *fold; /* the piece that is being filled; NULL: none */
+    size_t rows, bytes;
+    int64_t now;
+    int64_t keyspace_id;   /* of the last row */
+    bool own;              /* it is of the tracker's own read model */
+    ct_keyspace *keyspace; /* its keyspace, if so */
+} transfer;
+
+/* Merges the piece into the file; the highest index wins. */
+static ctrack_status end_piece(transfer *t, ctrack_error *error)
+{
+    ctrack_status status = t->fold != NULL ? ct_fold_apply(t->fold, t->tracker->store, error) : CTRACK_OK;
+    ct_fold_free(t->fold);
+    t->fold = NULL;
+    t->rows = t->bytes = 0;
+    return status;
+}
+
+static ctrack_status transfer_row(transfer *t, const ct_dump_row *row, int first, ctrack_error *error)
+{
+    ct_store *store = t->tracker->store;
+    ctrack_status status = CTRACK_OK;
+    if (t->fold == NULL && (t->fold = ct_fold_new()) == NULL) {
+        return ct_error_no_memory(error);
+    }
+    if (first == CT_DUMP_READ_MODEL) {
+        t->own = strcmp(row->text[CT_DUMP_READ_MODEL], store->read_model) == 0;
+    }
+    if (first < CT_DUMP_DOCUMENT_ID) {
+        status = ct_store_keyspace(store, row->text[CT_DUMP_READ_MODEL], row->text[CT_DUMP_SCOPE],
+                                   row->text[CT_DUMP_BRANCH], &t->keyspace_id, error);
+    }
+    if (status == CTRACK_OK && t->own) {
+        status = prepare_row(t->tracker, row, first, &t->keyspace, error);
+    }
+    if (status == CTRACK_OK) {
+        status = ct_fold_add(t->fold, t->keyspace_id, row->text[CT_DUMP_DOCUMENT_ID], row->length[CT_DUMP_DOCUMENT_ID],
+                             row->operation_index, t->now, error);
+    }
+    t->rows++;
+    t->bytes += row->length[CT_DUMP_DOCUMENT_ID];
+    bool full = t->rows == RESTORE_PIECE || t->bytes >= RESTORE_PIECE_BYTES;
+    return status == CTRACK_OK && full ? end_piece(t, error) : status;
+}
+
+static ctrack_status transfer_rows(ctrack *tracker, ct_spool *rows, ctrack_error *error)
+{
+    transfer t = {.tracker = tracker, .now = ct_clock_wall()};
+    ctrack_status status = ct_spool_rewind(rows, error);
+    while (status == CTRACK_OK) {
+        const ct_dump_row *row;
+        int first;
+        status = ct_spool_next(rows, &row, &first, error);
+        if (status != CTRACK_OK || row == NULL) {
+            break;
+        }
+        status = transfer_row(&t, row, first, error);
+    }
+    status = status == CTRACK_OK ? end_piece(&t, error) : status;
+    ct_fold_free(t.fold);
+    return status;
+}
+
+/* A read model of which the dump has no progress is known to the file afterwards, and the next dump names it, too. */
+static ctrack_status introduce(ctrack *tracker, const char *read_model, ctrack_error *error)
+{
+    int64_t keyspace_id = 0;
+    ctrack_status status = any_keyspace(tracker, read_model, &keyspace_id, error);
+    return status == CTRACK_OK && keyspace_id == 0
+               ? ct_store_keyspace(tracker->store, read_model, "", "", &keyspace_id, error)
+               : status;
+}
+
+/* In the transaction. */
+static ctrack_status restore_rows(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
+                                  ctrack_error *error)
+{
+    ctrack_status status = mode == CTRACK_RESTORE_EMPTY ? all_must_be_empty(tracker, restored, error) : CTRACK_OK;
+    status = status == CTRACK_OK ? ct_fold_all(tracker, error) : status;
+    for (size_t i = 0; i < restored->count && mode == CTRACK_RESTORE_REPLACE && status == CTRACK_OK; i++) {
+        status = clear(tracker, restored->read_models[i], error);
+    }
+    status = status == CTRACK_OK ? transfer_rows(tracker, restored->rows, error) : status;
+    for (size_t i = 0; i < restored->count && status == CTRACK_OK; i++) {
+        status = introduce(tracker, restored->read_models[i], error);
+        status = status == CTRACK_OK ? announce(tracker, restored->read_models[i], error) : status;
+    }
+    return status;
+}
+
+static bool concerns(const ct_restored *restored, const char *read_model)
+{
+    bool found = false;
+    for (size_t i = 0; i < restored->count; i++) {
+        found = found || strcmp(restored->read_models[i], read_model) == 0;
+    }
+    return found;
+}
+
+static ctrack_status restore_file(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                   ctrack_error *error)
 {
     bool followed;
     ctrack_status status = ct_write_begin(tracker, &followed, error);
+    if (status == CTRACK_OK) {
+        status = ct_write_end(tracker, restore_rows(tracker, restored, mode, error), error);
+    }
     if (status != CTRACK_OK) {
+        ct_board_cancel(tracker->board, &tracker->advances);
         return status;
     }
-    status = ct_fold_all(tracker, error);
-    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        status = restore_one(tracker, &models[i], mode, error);
-    }
-    status = ct_write_end(tracker, status, error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    /* Read it like everybody else: the log says that progress was replaced. */
-    status = ct_follow(tracker, error);
-    if (status != CTRACK_OK) {
-        tracker->store->data_version = -1; /* so that it is tried again */
-        ct_error_context(error, status, "restored, but not yet seen by this tracker");
+    seen_all(tracker->store);
+    if (concerns(restored, tracker->store->read_model)) {
+        publish_rows(tracker, mode);
     }
     return status;
 }
 
-static ctrack_status restore_memory(ctrack *tracker, const ct_restored *model, ctrack_restore_mode mode,
+static ctrack_status restore_memory(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                     ctrack_error *error)
 {
-    ct_board *board = tracker->board;
-    ct_mutex_lock(&board->lock);
-    bool empty = ct_map_count(board->map) == 0;
-    ct_mutex_unlock(&board->lock);
-    if (mode == CTRACK_RESTORE_EMPTY && !empty) {
-        return ct_error_set(error, CTRACK_MISUSE, "the tracker has progress already: merge or replace it");
+    ct_keyspace *keyspace = NULL;
+    ctrack_status status = ct_spool_rewind(restored->rows, error);
+    while (status == CTRACK_OK) {
+        const ct_dump_row *row;
+        int first;
+        status = ct_spool_next(restored->rows, &row, &first, error);
+        if (status != CTRACK_OK || row == NULL) {
+            break;
+        }
+        status = prepare_row(tracker, row, first, &keyspace, error);
     }
-    ctrack_status status =
-        ct_board_prepare(board, ctrack_snapshot_entries(model->entries), ctrack_snapshot_count(model->entries),
-                         mode == CTRACK_RESTORE_REPLACE, &tracker->advances, error);
-    if (status == CTRACK_OK && mode == CTRACK_RESTORE_REPLACE) {
-        ct_board_replace(board, &tracker->advances);
-    } else if (status == CTRACK_OK) {
-        ct_board_publish(board, &tracker->advances);
+    if (status == CTRACK_OK) {
+        publish_rows(tracker, mode);
+    } else {
+        ct_board_cancel(tracker->board, &tracker->advances);
     }
     return status;
 }
 
-ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *models, size_t count, ctrack_restore_mode mode,
+/* Whether a restore of these read models would be refused, as of now. */
+static ctrack_status look(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode, ctrack_error *error)
+{
+    if (mode != CTRACK_RESTORE_EMPTY) {
+        return CTRACK_OK;
+    }
+    if (tracker->store == NULL) {
+        ct_mutex_lock(&tracker->board->lock);
+        bool empty = ct_map_count(tracker->board->map) == 0;
+        ct_mutex_unlock(&tracker->board->lock);
+        return empty ? CTRACK_OK
+                     : ct_error_set(error, CTRACK_MISUSE, "the tracker has progress already: merge or replace it");
+    }
+    ctrack_status status = ct_store_run(tracker->store, CT_BEGIN, "begin to read", error);
+    status = status == CTRACK_OK ? all_must_be_empty(tracker, restored, error) : status;
+    ct_store_rollback(tracker->store);
+    return status;
+}
+
+ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                  ctrack_error *error)
 {
     ct_ticket ticket = {0};
-    if (tracker->store == NULL && count > 1) {
-        return ct_error_set(error, CTRACK_INVALID, "a tracker in memory holds one read model, the dump has %zu", count);
+    if (tracker->store == NULL && restored->count > 1) {
+        return ct_error_set(error, CTRACK_INVALID, "a tracker in memory holds one read model, the dump has %zu",
+                            restored->count);
     }
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status = count == 0               ? CTRACK_OK
-                           : tracker->store != NULL ? restore_file(tracker, models, count, mode, error)
-                                                    : restore_memory(tracker, &models[0], mode, error);
+    /* Looking costs nothing, and spares the writer's lock to whoever would be refused. */
+    ctrack_status status = look(tracker, restored, mode, error);
+    if (status == CTRACK_OK && restored->rows != NULL && restored->count > 0) {
+        status = tracker->store != NULL ? restore_file(tracker, restored, mode, error)
+                                        : restore_memory(tracker, restored, mode, error);
+        ct_advances_free(&tracker->advances); /* of a size that seldom comes again */
+    }
     ct_tracker_pass(tracker, &ticket, &ticket);
     return status;
 }

@@ -217,23 +217,50 @@ static ctrack_status append_all(const host *h, const ctrack_coordinate *coordina
     return status;
 }
 
+/* The ways out of a savepoint. Prepared before it is opened: without memory they could not be taken any more. */
+typedef struct exits {
+    sqlite3_stmt *release, *undo, *give_up;
+} exits;
+
+static ctrack_status prepare_exits(const host *h, exits *e, ctrack_error *error)
+{
+    ctrack_status status = ct_sql_prepare(h->db, "RELEASE ctrack_stage", &e->release, error);
+    status = status == CTRACK_OK ? ct_sql_prepare(h->db, "ROLLBACK TO ctrack_stage", &e->undo, error) : status;
+    return status == CTRACK_OK ? ct_sql_prepare(h->db, "ROLLBACK", &e->give_up, error) : status;
+}
+
+/*
+ * Takes back what was appended. Some errors (a full disk, no memory) have made SQLite roll the whole transaction back
+ * already; then there is nothing left. If the savepoint cannot be undone the whole transaction goes: half of what was
+ * staged must not be committed by a caller who goes on.
+ */
+static void undo(const host *h, const exits *e)
+{
+    if (sqlite3_get_autocommit(h->db)) {
+        return;
+    }
+    if (ct_sql_run(e->undo, "take back", NULL) != CTRACK_OK || ct_sql_run(e->release, "take back", NULL) != CTRACK_OK) {
+        ct_sql_run(e->give_up, "take back", NULL);
+    }
+}
+
 /* All or nothing, whether or not the caller has begun a transaction. */
 static ctrack_status append_in_savepoint(const host *h, const ctrack_coordinate *coordinates, size_t count,
                                          ctrack_error *error)
 {
-    ctrack_status status = ct_sql_exec(h->db, "SAVEPOINT ctrack_stage", "begin to stage", error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    status = append_all(h, coordinates, count, error);
+    exits e = {NULL, NULL, NULL};
+    ctrack_status status = prepare_exits(h, &e, error);
+    status = status == CTRACK_OK ? ct_sql_exec(h->db, "SAVEPOINT ctrack_stage", "begin to stage", error) : status;
     if (status == CTRACK_OK) {
-        status = ct_sql_exec(h->db, "RELEASE ctrack_stage", "stage", error);
+        status = append_all(h, coordinates, count, error);
+        status = status == CTRACK_OK ? ct_sql_run(e.release, "stage", error) : status;
+        if (status != CTRACK_OK) {
+            undo(h, &e);
+        }
     }
-    /* Some errors (a full disk, no memory) make SQLite roll the whole transaction back; then there is nothing left. */
-    if (status != CTRACK_OK) {
-        sqlite3_exec(h->db, "ROLLBACK TO ctrack_stage", NULL, NULL, NULL);
-        sqlite3_exec(h->db, "RELEASE ctrack_stage", NULL, NULL, NULL);
-    }
+    sqlite3_finalize(e.release);
+    sqlite3_finalize(e.undo);
+    sqlite3_finalize(e.give_up);
     return status;
 }
 

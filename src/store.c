@@ -80,21 +80,6 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FORGET_LATEST] = "DELETE FROM main.ctrack_latest WHERE coordinate_id = ?1",
     [CT_APPEND_REWIND] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, updated_at) VALUES (?1, ?2, ?3)",
     [CT_ANY_KEYSPACE] = "SELECT min(id) FROM main.ctrack_keyspace WHERE read_model = ?1",
-    [CT_ANY_PROGRESS] = "SELECT 1 FROM main.ctrack_keyspace AS k CROSS JOIN main.ctrack_coordinate AS c "
-                        "ON c.keyspace_id = k.id CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id "
-                        "WHERE k.read_model = ?1 LIMIT 1",
-    [CT_DUMP_MODELS] = "SELECT DISTINCT read_model FROM main.ctrack_keyspace WHERE ?1 IS NULL OR read_model = ?1 "
-                       "ORDER BY read_model",
-    [CT_DUMP_ROWS] =
-        "SELECT k.read_model, p.document_id, k.scope, k.branch, max(p.operation_index) FROM ("
-        "SELECT c.keyspace_id, c.document_id, l.operation_index "
-        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id UNION ALL "
-        "SELECT coalesce(a.keyspace_id, c.keyspace_id), coalesce(a.document_id, c.document_id), a.operation_index "
-        "FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
-        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold)) AS p "
-        "CROSS JOIN main.ctrack_keyspace AS k ON k.id = p.keyspace_id WHERE ?1 IS NULL OR k.read_model = ?1 "
-        "GROUP BY k.read_model, p.document_id, k.scope, k.branch "
-        "ORDER BY k.read_model, p.document_id, k.scope, k.branch",
     /* The inner rows are keys, with the time of the row that has the highest index, as in the view. */
     [CT_COUNT_MODELS] =
         "SELECT read_model, count(operation_index), max(updated_at) FROM ("
@@ -106,6 +91,29 @@ static const char *const texts[CT_STATEMENTS] = {
         "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold)) AS p ON p.keyspace_id = k.id "
         "GROUP BY k.id, p.document_id) GROUP BY read_model ORDER BY read_model",
     [CT_PAGE_SIZE] = "PRAGMA main.page_size",
+    [CT_ANY_PROGRESS] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM main.ctrack_keyspace AS k "
+                        "CROSS JOIN main.ctrack_coordinate AS c ON c.keyspace_id = k.id "
+                        "CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id WHERE k.read_model = ?1) "
+                        "OR EXISTS (SELECT 1 FROM main.ctrack_advance AS a "
+                        "LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+                        "JOIN main.ctrack_keyspace AS k ON k.id = coalesce(a.keyspace_id, c.keyspace_id) "
+                        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold) AND k.read_model = ?1)",
+    /* The three of a dump: of one read model, or (NULL) of all. Each walks along an index, but for the log's rows,
+     * which are sorted, by numbers in place of text. A row that the dictionary cannot explain has no rank, and shows
+     * so. */
+    [CT_DUMP_KEYSPACES] = "SELECT id, read_model, scope, branch FROM main.ctrack_keyspace "
+                          "WHERE ?1 IS NULL OR read_model = ?1 ORDER BY read_model, scope, branch",
+    [CT_DUMP_FOLDED] = "SELECT c.document_id, l.operation_index, ?2 FROM main.ctrack_coordinate AS c "
+                       "CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id "
+                       "WHERE c.keyspace_id = ?1 ORDER BY c.document_id",
+    [CT_DUMP_LOG] = "WITH k (id, chosen, rank) AS MATERIALIZED (SELECT id, ?1 IS NULL OR read_model = ?1, "
+                    "row_number() OVER (PARTITION BY ?1 IS NULL OR read_model = ?1 ORDER BY read_model, scope, branch) "
+                    "FROM main.ctrack_keyspace) "
+                    "SELECT coalesce(a.document_id, c.document_id) AS d, max(a.operation_index), k.rank "
+                    "FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+                    "LEFT JOIN k ON k.id = coalesce(a.keyspace_id, c.keyspace_id) "
+                    "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold) AND coalesce(k.chosen, 1) "
+                    "GROUP BY k.rank, d ORDER BY k.rank, d",
 };
 
 bool ct_store_version_exposed(int version)
@@ -446,6 +454,15 @@ static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctra
                                "the file has no current ctrack schema and is open for reading only");
 }
 
+/* The ends of a transaction are prepared before any begins: without memory it could neither commit nor be rolled back.
+ */
+static ctrack_status prepare_ends(ct_store *store, ctrack_error *error)
+{
+    sqlite3_stmt *unused;
+    ctrack_status status = ct_store_statement(store, CT_COMMIT, &unused, error);
+    return status == CTRACK_OK ? ct_store_statement(store, CT_ROLLBACK, &unused, error) : status;
+}
+
 static ctrack_status remember_file(ct_store *store, ctrack_error *error)
 {
     struct stat found;
@@ -471,6 +488,7 @@ static ctrack_status open_database(ct_store *store, const char *path, const ctra
         int code = sqlite3_open_v2(name, &store->db, flags, NULL);
         status =
             code == SQLITE_OK ? set_up(store, options, error) : ct_sql_fail(store->db, code, "open the file", error);
+        status = status == CTRACK_OK ? prepare_ends(store, error) : status;
         status = status == CTRACK_OK ? remember_file(store, error) : status;
         if (status != CTRACK_OK) {
             ct_error_context(error, status, "%s", name);

@@ -56,10 +56,11 @@ typedef enum ct_statement {
     CT_APPEND_REWIND,
     CT_ANY_KEYSPACE,
     CT_ANY_PROGRESS,
-    CT_DUMP_MODELS,
-    CT_DUMP_ROWS,
     CT_COUNT_MODELS,
     CT_PAGE_SIZE,
+    CT_DUMP_KEYSPACES,
+    CT_DUMP_FOLDED,
+    CT_DUMP_LOG,
     CT_STATEMENTS
 } ct_statement;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tracker.h"
 
+#include <stdalign.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -62,7 +63,8 @@ static ctrack_status complete_options(const ctrack_options *given, ctrack_option
 {
     *options = (ctrack_options)CTRACK_OPTIONS_INIT;
     if (given != NULL) {
-        if (given->size < sizeof given->size || given->size > 4096) {
+        /* A size that is not a multiple would cut a field in two. */
+        if (given->size < sizeof given->size || given->size > 4096 || given->size % alignof(ctrack_options) != 0) {
             return ct_error_set(error, CTRACK_INVALID, "options: size %zu is not one; use CTRACK_OPTIONS_INIT",
                                 given->size);
         }

@@ -50,12 +50,12 @@ static int in_fork(int (*body)(handles *h), handles *h)
 static int child_update(handles *h)
 {
     ctrack_coordinate progress = at("doc-1", 9);
-    return ctrack_update(h->tracker, &progress, 1, NULL);
+    return (int)ctrack_update(h->tracker, &progress, 1, NULL);
 }
 
 static int child_update_nothing(handles *h)
 {
-    return ctrack_update(h->tracker, NULL, 0, NULL);
+    return (int)ctrack_update(h->tracker, NULL, 0, NULL);
 }
 
 static int child_get_latest(handles *h)
@@ -77,7 +77,7 @@ static int child_wait_for(handles *h)
 static int child_wait(handles *h)
 {
     ctrack_coordinate wanted = at("doc-1", 5);
-    return ctrack_wait(h->tracker, &wanted, 1, CTRACK_FOREVER, NULL, NULL);
+    return (int)ctrack_wait(h->tracker, &wanted, 1, CTRACK_FOREVER, NULL, NULL);
 }
 
 static int child_serialize(handles *h)
@@ -89,18 +89,18 @@ static int child_serialize(handles *h)
 
 static int child_hydrate(handles *h)
 {
-    return ctrack_hydrate(h->tracker, NULL, 0, NULL);
+    return (int)ctrack_hydrate(h->tracker, NULL, 0, NULL);
 }
 
 static int child_forget(handles *h)
 {
     ctrack_key forgotten = key("doc-1");
-    return ctrack_forget(h->tracker, &forgotten, 1, NULL);
+    return (int)ctrack_forget(h->tracker, &forgotten, 1, NULL);
 }
 
 static int child_refresh(handles *h)
 {
-    return ctrack_refresh(h->tracker, NULL);
+    return (int)ctrack_refresh(h->tracker, NULL);
 }
 
 static int write_nothing(const void *data, size_t size, void *argument)
@@ -113,7 +113,7 @@ static int write_nothing(const void *data, size_t size, void *argument)
 
 static int child_dump(handles *h)
 {
-    return ctrack_dump(h->tracker, NULL, write_nothing, NULL, NULL);
+    return (int)ctrack_dump(h->tracker, NULL, write_nothing, NULL, NULL);
 }
 
 static int read_nothing(void *data, size_t size, size_t *got, void *argument)
@@ -127,22 +127,22 @@ static int read_nothing(void *data, size_t size, size_t *got, void *argument)
 
 static int child_restore(handles *h)
 {
-    return ctrack_restore(h->tracker, read_nothing, NULL, "nothing", CTRACK_RESTORE_MERGE, NULL, NULL);
+    return (int)ctrack_restore(h->tracker, read_nothing, NULL, "nothing", CTRACK_RESTORE_MERGE, NULL, NULL);
 }
 
 static int child_close(handles *h)
 {
-    return ctrack_close(h->tracker, NULL);
+    return (int)ctrack_close(h->tracker, NULL);
 }
 
 static int child_await_pending(handles *h)
 {
-    return ctrack_promise_await(h->pending);
+    return (int)ctrack_promise_await(h->pending);
 }
 
 static int child_await_settled(handles *h)
 {
-    return ctrack_promise_await(h->settled);
+    return (int)ctrack_promise_await(h->settled);
 }
 
 static int child_status(handles *h)
@@ -153,7 +153,7 @@ static int child_status(handles *h)
 
 static int child_then(handles *h)
 {
-    return ctrack_promise_then(h->pending, record, NULL);
+    return (int)ctrack_promise_then(h->pending, record, NULL);
 }
 
 static int child_missing(handles *h)

@@ -379,6 +379,30 @@ static void test_the_json_of_list_is_restored(void **state)
     free(array);
 }
 
+/* Any text, with the escapes of keys inside those of JSON, from list, dump and back. */
+static void test_the_array_form_is_written_by_dump_and_survives(void **state)
+{
+    fixture *f = *state;
+    static const char array[] = "[[\"::\",0],[\"\\u0001\\n\\u007f:s\\\"s:b\\\\\\\\b\",9223372036854775807],"
+                                "[\"a\\\\:b:\\\\\\\\:\xF0\x9F\x98\x80\xC3\xA4\",7]]\n";
+    assert_exit(DONE, RUN_INPUT(f, array, "restore", "p.db", "--read-model", "m"));
+    assert_exit(DONE, RUN(f, "list", "p.db", "--format", "json", "--read-model", "m"));
+    assert_string_equal(out, array);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format", "json", "--read-model", "m"));
+    assert_string_equal(out, array);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format=json", "--read-model", "m", "-o", "out"));
+    assert_string_equal(out, "");
+    assert_string_equal(content(f, "out"), array);
+    assert_exit(DONE, RUN(f, "restore", "q.db", "-i", "out"));
+    assert_exit(DONE, RUN(f, "dump", "q.db", "--format", "json"));
+    assert_string_equal(out, array);
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format", "json"));
+    assert_string_equal(out, "[]\n");
+    assert_exit(OUTPUT, RUN(f, "dump", "q.db", "--format", "json", "-o", "/dev/full"));
+    assert_string_equal(err, "ctrack: /dev/full: No space left on device\n");
+    assert_exit(USAGE, RUN(f, "dump", "p.db", "--format", "csv"));
+}
+
 static void test_restore_refuses_what_is_there_without_being_told(void **state)
 {
     fixture *f = *state;
@@ -435,6 +459,97 @@ static void test_bad_input_is_refused_with_its_place_and_changes_nothing(void **
     assert_exit(OUTPUT, RUN(f, "restore", "p.db", "--replace", "-i", "."));
     assert_exit(DONE, RUN(f, "list", "p.db", "--format", "json"));
     assert_string_equal(out, "[[\"a:b:c\",5],[\"d:e:f\",5]]\n");
+}
+
+static void test_a_restore_that_is_refused_leaves_no_new_file(void **state)
+{
+    fixture *f = *state;
+    assert_exit(INPUT, RUN_INPUT(f, "[[\"a:b:c\",5],[\"a:b:c\",6]]", "restore", "new.db"));
+    assert_exit(INPUT, RUN_INPUT(f, "{\"ctrackDump\":2,\"readModels\":[]}\n", "restore", "new.db", "--merge"));
+    assert_exit(OUTPUT, RUN(f, "restore", "new.db", "-i", "."));
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",5]]", "restore", "new.db", "--dry-run"));
+    assert_string_equal(err, "ctrack: 1 entry verified, nothing changed\n");
+    assert_int_equal(files_in(f, "new.db"), 0);
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",5]]", "restore", "new.db"));
+    assert_int_equal(files_in(f, "new.db"), 1); /* nothing temporary, and no log that holds half of it */
+    struct stat status;
+    assert_int_equal(stat(name_in(f, "new.db"), &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_exit(DONE, RUN(f, "get", "new.db", "a:b:c"));
+    assert_string_equal(out, "5\n");
+}
+
+/* Killed while it reads, it removes what it has begun. */
+static void test_a_restore_that_is_interrupted_leaves_no_new_file(void **state)
+{
+    fixture *f = *state;
+    process p = start(f, NULL, LIST("restore", "new.db"));
+    while (files_in(f, "new.db.") < 3) {
+        poll(NULL, 0, 1); /* until it has opened its file: its log is there, too */
+    }
+    assert_int_equal(write(p.input, "[", 1), 1);
+    assert_int_equal(kill(p.pid, SIGTERM), 0);
+    assert_int_equal(finish(&p, "", 0), 128 + SIGTERM);
+    assert_int_equal(files_in(f, "new.db"), 0);
+}
+
+static void test_a_new_file_does_not_take_the_place_of_another(void **state)
+{
+    fixture *f = *state;
+    process p = start(f, NULL, LIST("restore", "new.db"));
+    while (files_in(f, "new.db.") < 3) {
+        poll(NULL, 0, 1);
+    }
+    put_content(f, "new.db", "somebody else's");
+    assert_exit(OUTPUT, finish(&p, "[[\"a:b:c\",5]]", 13));
+    assert_string_equal(err, "ctrack: new.db: File exists\n");
+    assert_string_equal(content(f, "new.db"), "somebody else's");
+    assert_int_equal(files_in(f, "new.db"), 1);
+}
+
+static void test_a_restore_wakes_other_processes(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5", "d:e:f=1"));
+    process p = start(f, NULL, LIST("wait", "p.db", "a:b:c=7", "d:e:f=1"));
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",7]]", "restore", "p.db", "--merge"));
+    assert_exit(DONE, finish(&p, "", 0));
+}
+
+/* The rows wait for their verification in a temporary file; where that has no room, nothing is done. */
+static void test_no_room_for_the_temporary_file_is_status_4(void **state)
+{
+    fixture *f = *state;
+    if (!mount_small_disk(f, "1m")) {
+        skip();
+    }
+    enum { ROWS = 100000 };
+    char *array = malloc((size_t)ROWS * 60), *at = array;
+    assert_non_null(array);
+    for (int i = 0; i < ROWS; i++) {
+        at += sprintf(at, "%c[\"%032d:b:c\",%d]", i == 0 ? '[' : ',', i, i);
+    }
+    memcpy(at, "]", 2);
+    fill_disk(f);
+    assert_int_equal(setenv("SQLITE_TMPDIR", f->disk, 1), 0);
+    assert_exit(OUTPUT, RUN_INPUT(f, array, "restore", "new.db"));
+    assert_contains(err, "ctrack: cannot keep the rows aside: database or disk is full");
+    assert_int_equal(files_in(f, "new.db"), 0);
+    assert_int_equal(unsetenv("SQLITE_TMPDIR"), 0);
+    assert_exit(DONE, RUN_INPUT(f, array, "restore", "new.db"));
+    free(array);
+}
+
+static void test_a_dry_run_says_what_the_restore_would(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=5"));
+    assert_exit(DONE, RUN(f, "dump", "p.db", "-o", "dump"));
+    assert_exit(USAGE, RUN(f, "restore", "p.db", "--dry-run", "-i", "dump"));
+    assert_contains(err, "read model \"default\" has progress already");
+    assert_exit(DONE, RUN(f, "restore", "p.db", "--dry-run", "--merge", "-i", "dump"));
+    assert_exit(DONE, RUN(f, "restore", "p.db", "--dry-run", "--replace", "-i", "dump"));
+    assert_exit(DONE, RUN_INPUT(f, "[[\"a:b:c\",5]]", "restore", "p.db", "--dry-run", "--read-model", "other"));
 }
 
 static void test_dump_puts_its_file_in_place_or_leaves_the_old_one(void **state)
@@ -643,6 +758,7 @@ static void test_a_full_disk_does_not_look_good(void **state)
         LIST("watch", "p.db", "--count", "2"),
         LIST("dump", "p.db"),
         LIST("check", "p.db", "--format", "json"),
+        LIST("dump", "p.db", "--format", "json"),
         LIST("update", "p.db", "a:b:c=6", "--ack"),
         LIST("--help"),
         LIST("get", "--help"),
@@ -725,8 +841,15 @@ int main(int argc, char **argv)
         TEST(test_wait_ends_when_another_process_gets_there),
         TEST(test_dump_and_restore_are_byte_identical),
         TEST(test_the_json_of_list_is_restored),
+        TEST(test_the_array_form_is_written_by_dump_and_survives),
         TEST(test_restore_refuses_what_is_there_without_being_told),
         TEST(test_bad_input_is_refused_with_its_place_and_changes_nothing),
+        TEST(test_a_restore_that_is_refused_leaves_no_new_file),
+        TEST(test_a_restore_that_is_interrupted_leaves_no_new_file),
+        TEST(test_a_new_file_does_not_take_the_place_of_another),
+        TEST(test_a_restore_wakes_other_processes),
+        TEST(test_no_room_for_the_temporary_file_is_status_4),
+        TEST(test_a_dry_run_says_what_the_restore_would),
         TEST(test_dump_puts_its_file_in_place_or_leaves_the_old_one),
         TEST(test_snapshot_is_a_tracker_file_of_all_read_models),
         TEST(test_snapshot_replaces_only_when_forced),

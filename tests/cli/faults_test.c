@@ -26,7 +26,7 @@ static void test_a_locked_file_is_status_5_for_who_writes_and_no_matter_for_who_
         LIST("models", "p.db"),
         LIST("stats", "p.db"),
         LIST("migrate", "p.db"),
-        LIST("restore", "p.db", "--dry-run"),
+        LIST("restore", "p.db", "--dry-run", "--merge"),
     };
     assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
     sqlite3 *db = db_open(name_in(f, "p.db"));

@@ -66,9 +66,16 @@ static memory from_text(const char *text)
 static ct_dump_row row_of(const char *read_model, const char *document_id, const char *scope, const char *branch,
                           int64_t index)
 {
-    return (ct_dump_row){{read_model, document_id, scope, branch},
-                         {strlen(read_model), strlen(document_id), strlen(scope), strlen(branch)},
-                         index};
+    ct_dump_row row = {.operation_index = index};
+    const char *const texts[CT_DUMP_TEXTS] = {[CT_DUMP_READ_MODEL] = read_model,
+                                              [CT_DUMP_DOCUMENT_ID] = document_id,
+                                              [CT_DUMP_SCOPE] = scope,
+                                              [CT_DUMP_BRANCH] = branch};
+    for (int i = 0; i < CT_DUMP_TEXTS; i++) {
+        row.text[i] = texts[i];
+        row.length[i] = strlen(texts[i]);
+    }
+    return row;
 }
 
 static memory write_dump(const char *const *read_models, size_t read_model_count, const ct_dump_row *rows, size_t count)
@@ -189,6 +196,31 @@ static void test_the_form_is_as_documented(void **state)
                2);
     assert_string_equal(m.bytes, expected);
     free(m.bytes);
+}
+
+/* By read model, scope, branch and document, each of which may be anything. */
+static void test_rows_come_by_read_model_scope_branch_and_document(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"default", "search"};
+    const ct_dump_row rows[] = {
+        row_of("default", "z", "", "", 1),  row_of("default", "a", "", "b", 1), row_of("default", "b", "", "b", 1),
+        row_of("default", "a", "s", "", 1), row_of("search", "", "", "", 1),
+    };
+    enum { COUNT = sizeof rows / sizeof rows[0] };
+    memory m = write_dump(models, 2, rows, COUNT), again = {0};
+    size_t count;
+    ctrack_error error;
+    assert_int_equal(read_all(&m, &count, &again, &error), CTRACK_OK);
+    assert_int_equal(count, COUNT);
+    assert_string_equal(again.bytes, m.bytes);
+    free(m.bytes);
+    free(again.bytes);
+    assert_refused(HEADER "{\"readModel\":\"default\",\"documentId\":\"a\",\"scope\":\"s\",\"branch\":\"b\","
+                          "\"operationIndex\":1}\n"
+                          "{\"readModel\":\"default\",\"documentId\":\"b\",\"scope\":\"s\",\"branch\":\"a\","
+                          "\"operationIndex\":1}\n",
+                   "in:3: the row is not in its place: it comes before the line before");
 }
 
 static void test_an_empty_dump_is_a_dump(void **state)
@@ -682,6 +714,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_form_is_as_documented),
+        cmocka_unit_test(test_rows_come_by_read_model_scope_branch_and_document),
         cmocka_unit_test(test_an_empty_dump_is_a_dump),
         cmocka_unit_test(test_the_read_models_of_the_header_are_told),
         cmocka_unit_test(test_any_text_of_any_length_survives_byte_for_byte),

@@ -2,7 +2,6 @@
 #include "out_of_memory.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 void *__real_malloc(size_t size);
@@ -16,6 +15,7 @@ void __wrap_free(void *block);
 
 static atomic_long left = -1, blocks; /* left: allocations that pass before one fails; negative: none fails */
 static atomic_bool failed;
+static bool (*ask)(void); /* instead of the count, if not NULL */
 
 void memory_fail_after(long count)
 {
@@ -34,8 +34,16 @@ long memory_blocks(void)
     return atomic_load(&blocks);
 }
 
+void memory_fail_when(bool (*asked)(void))
+{
+    ask = asked;
+}
+
 static bool fails(void)
 {
+    if (ask != NULL) {
+        return ask();
+    }
     if (atomic_load(&left) < 0 || atomic_fetch_sub(&left, 1) != 0) {
         return false;
     }

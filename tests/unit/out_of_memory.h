@@ -2,6 +2,8 @@
 #ifndef OUT_OF_MEMORY_H
 #define OUT_OF_MEMORY_H
 
+#include <stdbool.h>
+
 /**
  * Makes the library's allocations fail, and counts them. A test program that uses it is linked with out_of_memory.c and
  * `-Wl,--wrap` for malloc, calloc, realloc and free, so that it concerns the code that is linked statically: the
@@ -12,6 +14,8 @@
 void memory_fail_after(long count);
 /** Whether the failure asked for has happened. Nothing fails from here on. */
 int memory_has_failed(void);
+/** Has somebody else decide at each allocation whether it fails. */
+void memory_fail_when(bool (*asked)(void));
 /** How many blocks are allocated now. */
 long memory_blocks(void);
 

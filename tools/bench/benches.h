@@ -17,6 +17,8 @@ void bench_open(bench *b); /* open.c */
 
 void bench_export(bench *b); /* export.c */
 void bench_export_writer(bench *b);
+void bench_dump(bench *b); /* dump.c */
+void bench_restore(bench *b);
 
 void bench_memory_per_key(bench *b); /* memory.c */
 void bench_memory_per_wait(bench *b);
@@ -28,5 +30,11 @@ void bench_waits_timing_out(bench *b);
 
 void bench_wake_thread(bench *b); /* wake.c */
 void bench_wake_callback(bench *b);
+
+void bench_foreign_wake(bench *b); /* processes.c */
+void bench_idle(bench *b);
+void bench_foreign_waits(bench *b);
+void bench_stage(bench *b);
+void bench_catch_up(bench *b);
 
 #endif

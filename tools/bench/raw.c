@@ -159,6 +159,32 @@ void raw_file_upsert(raw_file *file, const ctrack_coordinate *coordinates, size_
     step(file, file->commit);
 }
 
+static double time_staging(raw_file *file, const ctrack_coordinate *coordinates, size_t count)
+{
+    ctrack_error error;
+    int64_t start = bench_now();
+    if (ctrack_stage(file->db, NULL, coordinates, count, &error) != CTRACK_OK) {
+        bench_fail("stage: %s", error.message);
+    }
+    return (double)(bench_now() - start) / 1e3;
+}
+
+void raw_file_compare_staging(raw_file *file, const ctrack_coordinate *coordinates, size_t count, bool stage_first,
+                              double *staging, double *upserting)
+{
+    step(file, file->begin);
+    if (stage_first) {
+        *staging = time_staging(file, coordinates, count);
+    }
+    int64_t start = bench_now();
+    upsert_rows(file, coordinates, count);
+    *upserting = (double)(bench_now() - start) / 1e3;
+    if (!stage_first) {
+        *staging = time_staging(file, coordinates, count);
+    }
+    step(file, file->commit);
+}
+
 void raw_file_close(raw_file *file)
 {
     sqlite3_finalize(file->begin);
@@ -220,6 +246,31 @@ raw_table *raw_tables_load(const char *path, uint64_t seed)
     sqlite3_finalize(select);
     sqlite3_close(db);
     return table;
+}
+
+size_t raw_log_lookup(const char *path, int64_t since, const raw_table *table)
+{
+    sqlite3 *db = open_database(path);
+    sqlite3_stmt *select =
+        prepare(db, "SELECT coalesce(a.document_id, c.document_id), a.operation_index FROM ctrack_advance AS a "
+                    "LEFT JOIN ctrack_coordinate AS c ON c.id = a.coordinate_id WHERE a.seq > ?1 ORDER BY a.seq");
+    unsigned char key[LOAD_KEY_LENGTH] = {0}; /* all rows are of one scope and branch: number 0 */
+    size_t count = 0;
+    sqlite3_bind_int64(select, 1, since);
+    int result;
+    while ((result = sqlite3_step(select)) == SQLITE_ROW) {
+        const void *document = sqlite3_column_text(select, 0);
+        if (sqlite3_column_bytes(select, 0) != LOAD_ID_LENGTH) {
+            bench_fail("%s holds a key that is not the benchmark's", path);
+        }
+        memcpy(key + sizeof(uint32_t), document, LOAD_ID_LENGTH);
+        raw_table_find(table, key, sizeof key);
+        count += sqlite3_column_int64(select, 1) >= 0;
+    }
+    check(db, result == SQLITE_DONE, "select");
+    sqlite3_finalize(select);
+    sqlite3_close(db);
+    return count;
 }
 
 int64_t raw_query(const char *path, const char *sql)

@@ -30,6 +30,12 @@ typedef struct raw_file raw_file;
 raw_file *raw_file_open(const char *path);
 /** Writes the coordinates in one transaction. */
 void raw_file_upsert(raw_file *file, const ctrack_coordinate *coordinates, size_t count);
+/**
+ * In one transaction of a file that is a tracker's too: upserts the coordinates, and stages them with ctrack_stage(),
+ * in either order. Microseconds of each, without BEGIN and COMMIT.
+ */
+void raw_file_compare_staging(raw_file *file, const ctrack_coordinate *coordinates, size_t count, bool stage_first,
+                              double *staging, double *upserting);
 void raw_file_close(raw_file *file);
 
 /** Makes a file with these keys at index 0, quickly. */
@@ -39,6 +45,8 @@ void raw_file_make(const char *path, const load *l);
 raw_table *raw_file_load(const char *path, uint64_t seed);
 /** The same from the tables of a tracker's file, in which every key was written once. */
 raw_table *raw_tables_load(const char *path, uint64_t seed);
+/** Selects the rows behind `since` of a tracker's log and looks each up in the table. Returns how many there are. */
+size_t raw_log_lookup(const char *path, int64_t since, const raw_table *table);
 /** The one number that a query gives. */
 int64_t raw_query(const char *path, const char *sql);
 

@@ -8,6 +8,7 @@
 
 #include "interrupt.h"
 #include "options.h"
+#include "outfile.h"
 #include "progress.h"
 
 struct source {
@@ -26,7 +27,7 @@ static int read_source(void *data, size_t size, size_t *got, void *argument)
         count = interrupted() ? -1 : read(source->descriptor, data, size);
     } while (count < 0 && errno == EINTR && !interrupted());
     if (count < 0) {
-        return errno;
+        return interrupted() ? EINTR : errno;
     }
     *got = (size_t)count;
     if (count > 0) {
@@ -44,27 +45,19 @@ static void open_progress(const struct command *command, struct source *source)
     progress_begin(&source->progress, command->name, sized ? (uint64_t)status.st_size : 0, source->descriptor);
 }
 
-/* A tracker that only checks needs no file: what does not exist is stood in for by memory. */
-static int open_for_check(const char *path, const char *read_model, ctrack **tracker)
-{
-    struct stat status;
-    bool missing = stat(path, &status) != 0 && errno == ENOENT;
-    return open_tracker(missing ? NULL : path, read_model, !missing, tracker);
-}
-
-static int restore(const struct command *command, const char *path, const char *read_model, struct source *source,
-                   ctrack_restore_mode mode)
+/* Restores into a file that is there, or (`fresh`) was made for it. */
+static int restore(const struct command *command, const char *path, bool fresh, const char *read_model,
+                   struct source *source, ctrack_restore_mode mode, size_t *restored)
 {
     ctrack *tracker;
     ctrack_error error;
-    size_t restored = 0;
-    bool check = mode == CTRACK_RESTORE_CHECK;
-    int outcome = check ? open_for_check(path, read_model, &tracker) : open_tracker(path, read_model, false, &tracker);
+    bool check = ((unsigned)mode & CTRACK_RESTORE_CHECK) != 0;
+    int outcome = open_tracker(path, read_model, check && !fresh, &tracker);
     if (outcome != 0) {
         return outcome;
     }
     open_progress(command, source);
-    ctrack_status status = ctrack_restore(tracker, read_source, source, source->name, mode, &restored, &error);
+    ctrack_status status = ctrack_restore(tracker, read_source, source, source->name, mode, restored, &error);
     progress_end(&source->progress);
     if (status != CTRACK_OK) {
         outcome = interrupted() ? fail(EXIT_IO, "interrupted: nothing has changed") : fail_library(&error);
@@ -72,12 +65,20 @@ static int restore(const struct command *command, const char *path, const char *
             fputs("(--merge keeps the highest index of each key, --replace forgets what is there.)\n", stderr);
         }
     }
-    outcome = close_tracker(tracker, outcome);
-    if (outcome == 0) {
-        fprintf(stderr, "ctrack: %zu %s %s\n", restored, restored == 1 ? "entry" : "entries",
-                check ? "verified, nothing changed" : "restored");
+    return close_tracker(tracker, outcome);
+}
+
+/* A file that is not there yet gets its name when all of it is: input that is refused leaves none behind. */
+static int restore_new(const struct command *command, const char *path, const char *read_model, struct source *source,
+                       ctrack_restore_mode mode, size_t *restored)
+{
+    struct outfile file;
+    int outcome = outfile_open_new(&file, path);
+    if (outcome != 0) {
+        return outcome;
     }
-    return outcome;
+    outcome = restore(command, file.temporary, true, read_model, source, mode, restored);
+    return outfile_close_new(&file, outcome, ((unsigned)mode & CTRACK_RESTORE_CHECK) == 0);
 }
 
 static int run(const struct command *command, struct arguments *arguments)
@@ -98,20 +99,31 @@ static int run(const struct command *command, struct arguments *arguments)
     if (merge && replace) {
         return fail_usage(command, "--merge and --replace exclude each other");
     }
-    bool input = source == NULL || strcmp(source, "-") == 0;
-    int descriptor = input ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
+    bool standard = source == NULL || strcmp(source, "-") == 0;
+    struct source input = {.descriptor = standard ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC),
+                           .name = standard ? "stdin" : source};
+    if (input.descriptor < 0) {
         return fail(EXIT_IO, "%s: %s", source, strerror(errno));
     }
-    ctrack_restore_mode mode = dry_run   ? CTRACK_RESTORE_CHECK
-                               : merge   ? CTRACK_RESTORE_MERGE
-                               : replace ? CTRACK_RESTORE_REPLACE
-                                         : CTRACK_RESTORE_EMPTY;
-    struct source from = {.descriptor = descriptor, .name = input ? "stdin" : source};
-    outcome = interrupt_catch() >= 0 ? restore(command, arguments->values[0], read_model, &from, mode)
-                                     : fail(EXIT_IO, "signals cannot be caught: %s", strerror(errno));
-    if (!input) {
-        close(descriptor);
+    unsigned mode = merge ? CTRACK_RESTORE_MERGE : replace ? CTRACK_RESTORE_REPLACE : CTRACK_RESTORE_EMPTY;
+    mode |= dry_run ? CTRACK_RESTORE_CHECK : 0;
+    struct stat status;
+    const char *path = arguments->values[0];
+    bool fresh = path[0] != '\0' && lstat(path, &status) != 0 && errno == ENOENT;
+    size_t restored = 0;
+    if (interrupt_catch() < 0) {
+        outcome = fail(EXIT_IO, "signals cannot be caught: %s", strerror(errno));
+    } else if (fresh) {
+        outcome = restore_new(command, path, read_model, &input, (ctrack_restore_mode)mode, &restored);
+    } else {
+        outcome = restore(command, path, false, read_model, &input, (ctrack_restore_mode)mode, &restored);
+    }
+    if (!standard) {
+        close(input.descriptor);
+    }
+    if (outcome == 0) {
+        fprintf(stderr, "ctrack: %zu %s %s\n", restored, restored == 1 ? "entry" : "entries",
+                dry_run ? "verified, nothing changed" : "restored");
     }
     return outcome;
 }
@@ -122,16 +134,16 @@ const struct command command_restore = {
     .usage = "FILE [-i IN] [--merge|--replace] [--dry-run] [--read-model NAME]",
     .help =
         "Reads a dump, verifies all of it, and applies it in one transaction to the read models that it names; or the\n"
-        "array [[\"documentId:scope:branch\",5],…], to the one named by --read-model. The file is made if it does not\n"
-        "exist, and stays, empty, if nothing comes of it. Input that is truncated, altered or out of order is refused "
-        "as\n"
-        "'file:line: reason', and nothing is changed.\n"
+        "array [[\"documentId:scope:branch\",5],…], to the one named by --read-model. A file that does not exist is\n"
+        "made, once all is well. Input that is truncated, altered or out of order is refused as 'file:line: reason', "
+        "and\n"
+        "nothing is changed.\n"
         "\n"
         "  -i, --input IN   reads this file (default: standard input, also as -)\n"
         "  --merge          where there is progress already, the highest index of each key wins\n"
         "  --replace        what is there is forgotten\n"
         "                   (without either, read models that have progress are refused)\n"
-        "  --dry-run        verifies the input, changes nothing\n"
+        "  --dry-run        verifies the input, and whether it may be restored; changes nothing\n"
         "\n"
         "Example:\n"
         "  ctrack restore fresh.db -i progress.ndjson\n",

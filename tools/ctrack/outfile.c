@@ -10,15 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A tracker's file, and what SQLite keeps beside it. */
+static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+enum { PARTS = sizeof suffixes / sizeof suffixes[0] };
+
 /* Whether `path` is the tracker file, or one of those that SQLite keeps beside it. */
 static bool is_part_of(const char *path, const char *source)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     struct stat target;
     if (stat(path, &target) != 0) {
         return false;
     }
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+    for (int i = 0; i < PARTS; i++) {
         char name[OUTFILE_PATH];
         struct stat part;
         int length = snprintf(name, sizeof name, "%s%s", source, suffixes[i]);
@@ -139,6 +142,57 @@ int outfile_close(struct outfile *file, int outcome)
         unlink(file->temporary);
     } else if (sync_directory(file->path) != 0) {
         outcome = fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
+    }
+    interrupt_removes(NULL);
+    return outcome;
+}
+
+/* ---------------------------------------------------------------- a new tracker file */
+
+int outfile_open_new(struct outfile *file, const char *path)
+{
+    *file = (struct outfile){.descriptor = -1};
+    size_t length = strlen(path);
+    if (length >= sizeof file->path) {
+        return fail(EXIT_IO, "%s: %s", path, strerror(ENAMETOOLONG));
+    }
+    memcpy(file->path, path, length + 1);
+    int outcome = open_temporary(file);
+    if (outcome == 0) {
+        /* SQLite's locks do not survive that another descriptor of its file is closed: this one is, before it comes. */
+        close(file->descriptor);
+        file->descriptor = -1;
+    }
+    return outcome;
+}
+
+/* The name of a part of the temporary file. */
+static const char *name_part(const struct outfile *file, int part, char name[INTERRUPT_PATH + 16])
+{
+    snprintf(name, INTERRUPT_PATH + 16, "%s%s", file->temporary, suffixes[part]);
+    return name;
+}
+
+/* Gives the file its name, unless another one has got it by now. */
+static int put_in_place(const struct outfile *file)
+{
+    char name[INTERRUPT_PATH + 16];
+    struct stat status;
+    if (stat(name_part(file, 1, name), &status) == 0 && status.st_size > 0) {
+        return fail(EXIT_IO, "%s: SQLite could not move its log into the new file", file->path);
+    }
+    if (link(file->temporary, file->path) != 0) {
+        return fail(EXIT_IO, "%s: %s", file->path, strerror(errno));
+    }
+    return sync_directory(file->path) == 0 ? 0 : fail(EXIT_IO, "%s: its directory: %s", file->path, strerror(errno));
+}
+
+int outfile_close_new(struct outfile *file, int outcome, bool keep)
+{
+    char name[INTERRUPT_PATH + 16];
+    outcome = outcome == 0 && keep ? put_in_place(file) : outcome;
+    for (int i = 0; i < PARTS; i++) {
+        unlink(name_part(file, i, name));
     }
     interrupt_removes(NULL);
     return outcome;

@@ -28,4 +28,12 @@ int outfile_write(const void *data, size_t size, void *argument);
 /** Puts the file in its place if `outcome` is 0, else removes it. Says what is wrong; returns the exit status. */
 int outfile_close(struct outfile *file, int outcome);
 
+/**
+ * Begins a new tracker file: `temporary` is an empty file for ctrack_open(). `path` must be free when it is put in its
+ * place, after the tracker is closed, if `outcome` is 0 and it is to be kept; else it is removed, with all that SQLite
+ * has put beside it.
+ */
+int outfile_open_new(struct outfile *file, const char *path);
+int outfile_close_new(struct outfile *file, int outcome, bool keep);
+
 #endif

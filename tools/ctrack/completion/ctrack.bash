@@ -11,7 +11,7 @@ _ctrack_options() {
     list) echo "$filter --format --read-model" ;;
     wait) echo "--token --timeout --read-model" ;;
     watch) echo "$filter --interval --count --once --read-model" ;;
-    dump) echo "-o --output --read-model" ;;
+    dump) echo "-o --output --format --read-model" ;;
     restore) echo "-i --input --merge --replace --dry-run --read-model" ;;
     stats | models | check) echo "--format" ;;
     snapshot) echo "--force" ;;
@@ -30,6 +30,10 @@ _ctrack() {
     case $command:$before in
     help:*)
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
+        return
+        ;;
+    dump:--format)
+        mapfile -t COMPREPLY < <(compgen -W "ndjson json" -- "$word")
         return
         ;;
     *:--format)
