@@ -82,10 +82,8 @@
  * ## Conventions
  *
  * Handles are opaque. Calls return a status; out-parameters are set only on CTRACK_OK. `error` comes last, belongs to
- * the caller, may be NULL, and is filled whenever a call fails. Every call that takes a tracker or a promise returns
- * CTRACK_FORKED in the child of a fork(), and CTRACK_INVALID when a pointer that it needs is NULL. Strings and arrays
- * passed in are borrowed for the call and copied if kept. Unless a call says otherwise any thread may call it at any
- * time.
+ * the caller, may be NULL, and is filled whenever a call fails. Strings and arrays passed in are borrowed for the call
+ * and copied if kept. Unless a call says otherwise any thread may call it at any time.
  */
 
 #include <stdbool.h>
