@@ -271,7 +271,7 @@ ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error)
     int mode = store->exposed ? SQLITE_CHECKPOINT_FULL : SQLITE_CHECKPOINT_PASSIVE;
     int pages = 0, moved = 0;
     if (store->exposed) {
-        /* Nobody holds the writer lock now; another process that takes it in the meantime has it for milliseconds. */
+        /* Nobody holds the writer lock now; if another process takes it in the meantime, try_again() sees to it. */
         ctrack_status status = ct_store_begin(store, error);
         if (status != CTRACK_OK) {
             return status;
@@ -280,8 +280,13 @@ ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error)
     }
     store->patience_ms =
         store->busy_timeout_ms < CHECKPOINT_PATIENCE_MS ? store->busy_timeout_ms : CHECKPOINT_PATIENCE_MS;
+    store->all_or_nothing = store->exposed;
     int code = sqlite3_wal_checkpoint_v2(store->db, "main", mode, &pages, &moved);
+    store->all_or_nothing = false;
     store->patience_ms = store->busy_timeout_ms;
+    if (code == SQLITE_INTERRUPT) {
+        return ct_error_set(error, CTRACK_BUSY, "cannot checkpoint: another process is in the way");
+    }
     if (code != SQLITE_OK) {
         return ct_sql_fail(store->db, code, "checkpoint", error);
     }
@@ -346,6 +351,9 @@ static int try_again(void *argument, int tries)
         store->busy_until = ct_clock_deadline(now, store->patience_ms);
     }
     if (now >= store->busy_until) {
+        if (store->all_or_nothing) {
+            sqlite3_interrupt(store->db);
+        }
         return 0;
     }
     struct timespec nap = {.tv_sec = 0, .tv_nsec = NAP_NANOSECONDS};

@@ -13,9 +13,11 @@
  * Checkpoints. SQLite 3.7.0 to 3.51.2 can lose a committed transaction when one connection runs a PASSIVE checkpoint
  * while another commits and starts the write-ahead log over (https://www.sqlite.org/wal.html, "the WAL-reset bug";
  * fixed in 3.51.3, 3.50.7 and 3.44.6). So automatic checkpoints, which are passive, are off; on an exposed version we
- * run FULL ones, which hold the writer lock. Without that lock SQLite would fall back to PASSIVE, so the lock is seen
- * to be free just before, and the busy timeout covers the rest. The log is never truncated while it is open: writing
- * into space that exists already makes an fsync cheaper.
+ * run FULL ones, which hold the writer lock. Without that lock SQLite falls back to PASSIVE: so the lock is seen to be
+ * free just before; and when the busy handler has tried for long enough it interrupts the connection, which ends the
+ * checkpoint before it moves its first page. (The same happens when a reader is in the way. A part of the log that was
+ * moved would not have helped: it starts over only when all of it was.) The log is never truncated while it is open:
+ * writing into space that exists already makes an fsync cheaper.
  */
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -63,6 +65,7 @@ typedef struct ct_store {
     int64_t busy_timeout_ms;
     int64_t patience_ms;       /* how long to try for a lock now; a checkpoint has less patience */
     int64_t busy_until;        /* while a lock is tried for */
+    bool all_or_nothing;       /* without the lock, what is under way shall end rather than go on in another way */
     bool exposed;              /* to the WAL-reset bug */
     bool broken;               /* a commit's outcome is unknown: nothing is written any more */
     bool loaded;               /* progress has been read once */
