@@ -62,7 +62,7 @@ void run_open_host(run *r);
 /** The host's number and its progress in one transaction, which is committed or rolled back. */
 void run_stage(run *r, const ledger_change *change, bool commit);
 void run_satisfied_in(run *r, int key, int64_t index);
-/** Another program's commit, which never fails: through a connection that nothing is injected into. */
+/** Another program's commit, which never fails: nothing is injected meanwhile. */
 void run_foreign(run *r, const ledger_change *change);
 
 /**
