@@ -26,6 +26,8 @@ typedef struct run {
     ledger_state shown[RUN_TRACKERS]; /* what its memory must hold: its own model's part */
     sqlite3 *host;
     run_fault fault;
+    bool killed;     /* its process was: the empty file that was to become the database may have been left under another
+                        name */
     char place[300]; /* for messages: scenario and point */
 } run;
 
