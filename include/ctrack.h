@@ -82,10 +82,8 @@
  * ## Conventions
  *
  * Handles are opaque. Calls return a status; out-parameters are set only on CTRACK_OK. `error` comes last, belongs to
- * the caller, may be NULL, and is filled whenever a call fails. Every call that takes a tracker or a promise returns
- * CTRACK_FORKED in the child of a fork(), and CTRACK_INVALID when a pointer that it needs is NULL. Strings and arrays
- * passed in are borrowed for the call and copied if kept. Unless a call says otherwise any thread may call it at any
- * time.
+ * the caller, may be NULL, and is filled whenever a call fails. Strings and arrays passed in are borrowed for the call
+ * and copied if kept. Unless a call says otherwise any thread may call it at any time.
  */
 
 #include <stdbool.h>
@@ -665,7 +663,7 @@ typedef struct ctrack_read_model_list ctrack_read_model_list;
 
 /** One read model. */
 typedef struct ctrack_read_model_info {
-    const char *name;
+    const char *name;   /**< as in ctrack_options.read_model */
     uint64_t keys;      /**< that have progress */
     int64_t updated_at; /**< when one of them last advanced, in milliseconds since 1970, UTC; -1: not known, or none */
 } ctrack_read_model_info;
@@ -679,6 +677,7 @@ typedef struct ctrack_read_model_info {
  * Errors: CTRACK_IO, CTRACK_CORRUPT, CTRACK_BUSY, CTRACK_NO_MEMORY.
  */
 CTRACK_API ctrack_status ctrack_read_models(ctrack *tracker, ctrack_read_model_list **list, ctrack_error *error);
+/** How many read models there are. */
 CTRACK_API size_t ctrack_read_model_list_count(const ctrack_read_model_list *list);
 /** The read model at a position below the count; it lives as long as the list. */
 CTRACK_API const ctrack_read_model_info *ctrack_read_model_list_at(const ctrack_read_model_list *list, size_t position);

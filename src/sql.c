@@ -46,6 +46,10 @@ ctrack_status ct_sql_exec(sqlite3 *db, const char *sql, const char *doing, ctrac
 ctrack_status ct_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statement, ctrack_error *error)
 {
     int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    if (code == SQLITE_ERROR) { /* our statements fit our tables; so these are not ours */
+        return ct_error_set(error, CTRACK_CORRUPT, "the ctrack tables are not as ctrack made them: %s",
+                            sqlite3_errmsg(db));
+    }
     return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "read the database schema", error);
 }
 

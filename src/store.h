@@ -146,6 +146,7 @@ ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
 
 /** Sizes in bytes: of the file, of its write-ahead log, and of a page of either. The turn is held. */
 ctrack_status ct_store_sizes(ct_store *store, uint64_t *file, uint64_t *wal, int *page, ctrack_error *error);
+
 /** Has a connection trust nothing in its file, see above. It cannot attach another one. */
 void ct_store_distrust(sqlite3 *db);
 

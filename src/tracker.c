@@ -310,7 +310,7 @@ ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordina
 ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
                           ctrack_abort_signal *signal, ctrack_error *error)
 {
-    ctrack_promise *promise;
+    ctrack_promise *promise = NULL;
     ctrack_status status = ctrack_wait_for(tracker, coordinates, count, timeout_ms, signal, &promise, error);
     if (status == CTRACK_OK) {
         status = ctrack_promise_await(promise);

@@ -68,6 +68,32 @@ static void open_in_host(fixture *f, const char *encoding)
     f->tracker = open_file(f->path);
 }
 
+enum { SHORT_KEYS = 20000, LONG_KEYS = 300 };
+
+/* More rows than are copied at once, and with LONG_KEYS more pages. */
+static void update_many_keys(ctrack *tracker, int long_keys)
+{
+    ctrack_coordinate *batch = calloc(SHORT_KEYS + LONG_KEYS, sizeof *batch);
+    char(*names)[16] = calloc(SHORT_KEYS, sizeof *names);
+    char *texts[LONG_KEYS];
+    assert_true(batch != NULL && names != NULL);
+    for (int i = 0; i < SHORT_KEYS; i++) {
+        snprintf(names[i], sizeof names[i], "doc-%d", i);
+        batch[i] = at(names[i], 7);
+    }
+    for (int i = 0; i < long_keys; i++) {
+        texts[i] = repeated('x', 60000);
+        texts[i][i] = 'y';
+        batch[SHORT_KEYS + i] = at(texts[i], 7);
+    }
+    assert_status(ctrack_update(tracker, batch, SHORT_KEYS + (size_t)long_keys, NULL), CTRACK_OK);
+    for (int i = 0; i < long_keys; i++) {
+        free(texts[i]);
+    }
+    free(names);
+    free(batch);
+}
+
 /* ---------------------------------------------------------------- what comes along */
 
 static void test_export_has_all_progress_in_one_file(void **state)
@@ -144,7 +170,7 @@ static void assert_host_stays_behind(fixture *f, const char *encoding)
 {
     char path[300];
     open_in_host(f, encoding);
-    update_very_often(f->tracker);
+    update_many_keys(f->tracker, 20);
     update(f->tracker, "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", 7);
     assert_exported(f, path_in(f, "copy.db", path), CTRACK_EXPORT_NEW);
     ctrack *copy = open_file(path);
@@ -288,32 +314,6 @@ static void test_export_from_a_host_is_of_one_moment_while_others_write(void **s
     assert_consistent_while_written(f);
 }
 
-enum { SHORT_KEYS = 20000, LONG_KEYS = 300 };
-
-/* More rows, and more pages, than are copied at once. */
-static void update_many_keys(ctrack *tracker)
-{
-    ctrack_coordinate *batch = calloc(SHORT_KEYS + LONG_KEYS, sizeof *batch);
-    char(*names)[16] = calloc(SHORT_KEYS, sizeof *names);
-    char *texts[LONG_KEYS];
-    assert_true(batch != NULL && names != NULL);
-    for (int i = 0; i < SHORT_KEYS; i++) {
-        snprintf(names[i], sizeof names[i], "doc-%d", i);
-        batch[i] = at(names[i], 7);
-    }
-    for (int i = 0; i < LONG_KEYS; i++) {
-        texts[i] = repeated('x', 60000);
-        texts[i][i] = 'y';
-        batch[SHORT_KEYS + i] = at(texts[i], 7);
-    }
-    assert_status(ctrack_update(tracker, batch, SHORT_KEYS + LONG_KEYS, NULL), CTRACK_OK);
-    for (int i = 0; i < LONG_KEYS; i++) {
-        free(texts[i]);
-    }
-    free(names);
-    free(batch);
-}
-
 typedef struct rewriter {
     ctrack *other;
     ctrack_status status;
@@ -335,7 +335,7 @@ static void assert_unmoved_by_a_rewrite(fixture *f)
 {
     char path[300];
     ctrack_key forgotten = key("doc-0");
-    update_many_keys(f->tracker);
+    update_many_keys(f->tracker, LONG_KEYS);
     assert_status(ctrack_forget(f->tracker, &forgotten, 1, NULL), CTRACK_OK); /* and so folds all */
     rewriter r = {.other = open_file(f->path), .status = CTRACK_PENDING};
     path_in(f, "copy.db", path);
@@ -653,7 +653,7 @@ static void assert_nothing_remains_when_given_up(fixture *f)
 static void test_export_that_is_given_up_leaves_nothing(void **state)
 {
     fixture *f = *state;
-    update_very_often(f->tracker);
+    update_many_keys(f->tracker, 20);
     assert_nothing_remains_when_given_up(f);
 }
 
@@ -661,7 +661,7 @@ static void test_export_from_a_host_that_is_given_up_leaves_nothing(void **state
 {
     fixture *f = *state;
     open_in_host(f, "PRAGMA encoding = 'UTF-8'");
-    update_very_often(f->tracker);
+    update_many_keys(f->tracker, 20);
     assert_nothing_remains_when_given_up(f);
 }
 
@@ -674,7 +674,7 @@ static void test_full_disk_leaves_nothing(void **state)
         skip();
     }
     f->tracker = open_file(source);
-    update_very_often(f->tracker);
+    update_many_keys(f->tracker, 20);
     path_in(f, "disk/copy.db", path);
     write_file(path, "old", 3);
     assert_status(export_to(f, path, CTRACK_EXPORT_REPLACE), CTRACK_FULL);
@@ -730,7 +730,7 @@ static int export_under_a_limit(const char *mode, const char *directory)
 static void test_limit_of_file_sizes_leaves_nothing(void **state)
 {
     fixture *f = *state;
-    update_very_often(f->tracker);
+    update_many_keys(f->tracker, 20);
     close_tracker(&f->tracker);
     child c = child_start("limit", f->directory);
     assert_int_equal(child_finish(&c), CTRACK_IO);

@@ -37,7 +37,7 @@ package() {
 
 package libctrack0 'libsqlite3-0 (>= 3.37)' '/libctrack\.so\.0 -> '
 package libctrack-dev 'libctrack0 (= ' /usr/include/ctrack.h '/libctrack\.a' '/libctrack\.so -> ' /pkgconfig/ctrack.pc \
-    /cmake/ctrack/ctrackConfig.cmake
+    /cmake/ctrack/ctrackConfig.cmake /man3/ctrack.3
 package ctrack 'libc6 (>= ' /usr/bin/ctrack
 package libsqlite3-mod-ctrack 'libc6 (>= ' '/ctrack\.so'
 

@@ -4,8 +4,9 @@
  * lookaside memory is off, so that each of its allocations counts.
  *
  * A scenario has thousands of them, most of them in SQLite's parser. --points N takes about so many of each scenario,
- * evenly spread, and all those of the library's own code; without it, all. --scenario NAME runs one scenario; --part P
- * --parts N every N-th one.
+ * evenly spread, and all those of the library's own code; without it, all. --scenario NAME runs one scenario, from
+ * allocation
+ * --first N on; --part P --parts N every N-th one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ static unsigned long sweep(const scenario *s, const char *directory, long wanted
     long step = count * 3 > wanted ? count * 3 / wanted : 1;
     static bool own[ALLOCATIONS];
     memcpy(own, ours, sizeof own);
-    for (long point = 0; point < count && !fault_enough(); point++) {
+    for (long point = (long)fault_option("first", 0); point < count && !fault_enough(); point++) {
         for (long t = 0; t < 3; t++) {
             if (own[point] || point % step == t * step / 3) {
                 run_point(s, directory, point, times[t]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -39,10 +40,10 @@ int64_t check_next_index(void)
 
 /* ---------------------------------------------------------------- plain SQL */
 
-static sqlite3 *open_plain(const char *path, const char *place)
+static sqlite3 *open_database(const char *path, const char *vfs, const char *place)
 {
     sqlite3 *db = NULL;
-    int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, SHIM_PLAIN);
+    int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs);
     if (code != SQLITE_OK) {
         violation(place, "SQLite cannot open the file: %s", sqlite3_errmsg(db));
         sqlite3_close(db);
@@ -117,7 +118,7 @@ static bool has_table(sqlite3 *db, const char *name, const char *place)
 ledger_state check_read_file(const char *path, const char *place)
 {
     ledger_state state = check_no_progress();
-    sqlite3 *db = access(path, F_OK) == 0 ? open_plain(path, place) : NULL;
+    sqlite3 *db = access(path, F_OK) == 0 ? open_database(path, SHIM_PLAIN, place) : NULL;
     if (db == NULL) {
         return state;
     }
@@ -158,11 +159,11 @@ static void insert_progress(sqlite3 *db, const ledger_change *change, int model,
 
 void check_write_foreign(const run *r, const ledger_change *change)
 {
-    sqlite3 *db = open_plain(r->path, r->place);
+    sqlite3 *db = open_database(r->path, NULL, r->place);
     if (db == NULL) {
         return;
     }
-    sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0; BEGIN IMMEDIATE", NULL, NULL, NULL);
+    sqlite3_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; BEGIN IMMEDIATE", NULL, NULL, NULL);
     for (int m = 0; m < LEDGER_MODELS; m++) {
         for (int k = 0; k < LEDGER_KEYS && change->models[m]; k++) {
             if (change->values.index[m][k] != LEDGER_NEVER) {
@@ -179,6 +180,15 @@ void check_write_foreign(const run *r, const ledger_change *change)
 
 /* ---------------------------------------------------------------- the whole file */
 
+/* Whether a file is one that a dead process could not remove; it is removed now. */
+static bool excused(const run *r, const char *directory, const char *name)
+{
+    char path[600];
+    struct stat found;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return r->killed && stat(path, &found) == 0 && (found.st_size == 0 || found.st_nlink > 1) && unlink(path) == 0;
+}
+
 /* Nothing but the database and what belongs to it stays behind. */
 static void check_directory(const run *r)
 {
@@ -188,12 +198,11 @@ static void check_directory(const run *r)
     const char *name = r->path + strlen(directory) + 1;
     DIR *stream = opendir(directory);
     for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
-        if (strncmp(entry->d_name, name, strlen(name)) == 0) {
-            const char *rest = entry->d_name + strlen(name);
-            if (*rest != '\0' && strcmp(rest, "-wal") != 0 && strcmp(rest, "-shm") != 0 &&
-                strcmp(rest, "-journal") != 0) {
-                violation(r->place, "the file %s is left behind", entry->d_name);
-            }
+        const char *rest = strncmp(entry->d_name, name, strlen(name)) == 0 ? entry->d_name + strlen(name) : "";
+        bool known =
+            *rest == '\0' || strcmp(rest, "-wal") == 0 || strcmp(rest, "-shm") == 0 || strcmp(rest, "-journal") == 0;
+        if (!known && !excused(r, directory, entry->d_name)) {
+            violation(r->place, "the file %s is left behind", entry->d_name);
         }
     }
     closedir(stream);

@@ -26,6 +26,8 @@ typedef struct run {
     ledger_state shown[RUN_TRACKERS]; /* what its memory must hold: its own model's part */
     sqlite3 *host;
     run_fault fault;
+    bool killed;     /* its process was: the empty file that was to become the database may have been left under another
+                        name */
     char place[300]; /* for messages: scenario and point */
 } run;
 
@@ -62,7 +64,7 @@ void run_open_host(run *r);
 /** The host's number and its progress in one transaction, which is committed or rolled back. */
 void run_stage(run *r, const ledger_change *change, bool commit);
 void run_satisfied_in(run *r, int key, int64_t index);
-/** Another program's commit, which never fails: through a connection that nothing is injected into. */
+/** Another program's commit, which never fails: nothing is injected meanwhile. */
 void run_foreign(run *r, const ledger_change *change);
 
 /**

@@ -15,10 +15,10 @@ void bench_group_commit_64(bench *b);
 
 void bench_open(bench *b); /* open.c */
 
-void bench_dump(bench *b); /* dump.c */
-void bench_restore(bench *b);
 void bench_export(bench *b); /* export.c */
 void bench_export_writer(bench *b);
+void bench_dump(bench *b); /* dump.c */
+void bench_restore(bench *b);
 
 void bench_memory_per_key(bench *b); /* memory.c */
 void bench_memory_per_wait(bench *b);
