@@ -202,7 +202,7 @@ static void make_dump(run *r)
     run_open(r, 1, 1, false);
     update(r, 0, progress);
     update(r, 1, other);
-    must(ctrack_dump(r->trackers[0], NULL, write_dump, NULL, NULL), "ctrack_dump");
+    must((int)ctrack_dump(r->trackers[0], NULL, write_dump, NULL, NULL), "ctrack_dump");
     run_close(r, 0);
     run_close(r, 1);
     dump_state = check_read_file(r->path, "template");
