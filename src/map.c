@@ -248,17 +248,28 @@ static size_t build_key(ct_map *map, uint32_t number, const char *document_id, s
     return sizeof number + length;
 }
 
-static slot *find_slot(ct_map *map, size_t length, unsigned hash)
+static slot *find_slot(const ct_map *map, const void *key, size_t length, unsigned hash)
 {
     slot *found = NULL;
-    HASH_FIND_BYHASHVALUE(hh, map->slots, map->scratch, length, hash, found);
+    HASH_FIND_BYHASHVALUE(hh, map->slots, key, length, hash, found);
     return found;
+}
+
+/* Puts a slot whose key the table lacks into it. Without memory the slot is freed. */
+static int link_slot(ct_map *map, slot *s, size_t length, unsigned hash)
+{
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->slots, s->key, length, hash, s);
+    if (s->hh.tbl == NULL) {
+        ct_free(s);
+        return -1;
+    }
+    return 0;
 }
 
 ct_entry *ct_map_find_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size)
 {
     size_t length = build_key(map, keyspace->number, document_id, size);
-    slot *found = length > 0 ? find_slot(map, length, hash_of(map, map->scratch, length)) : NULL;
+    slot *found = length > 0 ? find_slot(map, map->scratch, length, hash_of(map, map->scratch, length)) : NULL;
     return found != NULL ? &found->entry : NULL;
 }
 
@@ -282,7 +293,7 @@ ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, 
         return NULL;
     }
     unsigned hash = hash_of(map, map->scratch, length);
-    slot *s = find_slot(map, length, hash);
+    slot *s = find_slot(map, map->scratch, length, hash);
     if (s != NULL) {
         return &s->entry;
     }
@@ -292,12 +303,7 @@ ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, 
     }
     s->entry = (ct_entry){.index = CT_UNSEEN, .waiting = NULL, .file_id = 0};
     memcpy(s->key, map->scratch, length);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->slots, s->key, length, hash, s);
-    if (s->hh.tbl == NULL) {
-        ct_free(s);
-        return NULL;
-    }
-    return &s->entry;
+    return link_slot(map, s, length, hash) == 0 ? &s->entry : NULL;
 }
 
 /* ---------------------------------------------------------------- many keys at once */
@@ -368,8 +374,7 @@ void ct_map_expect(ct_map *map, const ctrack_coordinate *coordinates, size_t cou
 static int link_loaded(ct_map *map, slot *s)
 {
     unsigned hash = s->hh.hashv, length = s->hh.keylen;
-    slot *found = NULL;
-    HASH_FIND_BYHASHVALUE(hh, map->slots, s->key, length, hash, found);
+    slot *found = find_slot(map, s->key, length, hash);
     if (found != NULL) {
         map->repeated++;
         if (found->entry.index < s->entry.index) {
@@ -379,12 +384,11 @@ static int link_loaded(ct_map *map, slot *s)
         ct_free(s);
         return 0;
     }
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->slots, s->key, length, hash, s);
-    if (s->hh.tbl == NULL) {
-        ct_free(s);
+    size_t seen = s->entry.index >= 0;
+    if (link_slot(map, s, length, hash) != 0) {
         return -1;
     }
-    map->seen += (size_t)(s->entry.index >= 0);
+    map->seen += seen;
     return 0;
 }
 
