@@ -54,52 +54,36 @@ ctrack_status ct_follow_keyspace(ctrack *tracker, int64_t id, ct_keyspace **keys
     return known ? CTRACK_OK : learn_keyspace(tracker, id, keyspace, error);
 }
 
-/* Turns a row of ours into a step. The board's lock is held. */
+/* Turns a row of ours into a step. */
 static ctrack_status add_step(reading *r, const ct_keyspace *keyspace, const ct_row *row, ctrack_error *error)
 {
-    ct_map *map = r->tracker->board->map;
+    ct_board *board = r->tracker->board;
     int64_t index = row->operation_index >= 0 ? row->operation_index : CT_UNSEEN;
-    ct_entry *entry = ct_map_find_or_add_document(map, keyspace, row->document_id, row->document_length);
-    if (entry == NULL) {
-        return ct_error_no_memory(error);
-    }
-    if (row->coordinate_id != 0) {
+    ct_mutex_lock(&board->lock);
+    ct_entry *entry = ct_map_find_or_add_document(board->map, keyspace, row->document_id, row->document_length);
+    if (entry != NULL && row->coordinate_id != 0) {
         entry->file_id = row->coordinate_id;
     }
-    if (ct_advances_add(&r->tracker->advances, entry, index) != 0) {
-        ct_map_release(map, entry);
-        return ct_error_no_memory(error);
-    }
-    return CTRACK_OK;
-}
-
-/* Takes a row in, if its keyspace is known; *known tells. */
-static ctrack_status take_row(reading *r, const ct_row *row, bool *known, ctrack_error *error)
-{
-    ct_board *board = r->tracker->board;
-    ct_keyspace *keyspace = NULL;
-    ctrack_status status = CTRACK_OK;
-    ct_mutex_lock(&board->lock);
-    *known = ct_map_bound(board->map, row->keyspace_id, &keyspace);
-    if (keyspace != NULL && row->document_id == NULL) {
-        r->replaced = true;
-    } else if (keyspace != NULL) {
-        status = add_step(r, keyspace, row, error);
+    bool added = entry != NULL && ct_advances_add(&r->tracker->advances, entry, index) == 0;
+    if (entry != NULL && !added) {
+        ct_map_release(board->map, entry);
     }
     ct_mutex_unlock(&board->lock);
-    return status;
+    return added ? CTRACK_OK : ct_error_no_memory(error);
 }
 
 static ctrack_status add_row(reading *r, const ct_row *row, ctrack_error *error)
 {
-    bool known;
-    ctrack_status status = take_row(r, row, &known, error);
-    if (!known) {
-        ct_keyspace *keyspace;
-        status = learn_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
-        status = status == CTRACK_OK ? take_row(r, row, &known, error) : status;
+    ct_keyspace *keyspace;
+    ctrack_status status = ct_follow_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
+    if (status != CTRACK_OK || keyspace == NULL) {
+        return status;
     }
-    return status;
+    if (row->document_id == NULL) {
+        r->replaced = true;
+        return CTRACK_OK;
+    }
+    return add_step(r, keyspace, row, error);
 }
 
 /* Reads all rows of a statement, or those up to one that says that everything was replaced. */
