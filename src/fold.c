@@ -280,16 +280,12 @@ ctrack_status ct_fold_apply(ct_fold *fold, ct_store *store, ctrack_error *error)
 
 static ctrack_status add_row(ct_fold *fold, const ct_row *row, ctrack_error *error)
 {
-    if (row->operation_index < 0) {
-        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the log takes progress back at seq %lld",
-                            (long long)row->seq);
+    ctrack_status status = ct_store_check_unfolded(row, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
     if (row->coordinate_id != 0) {
         return add_known(fold, row, error);
-    }
-    if (row->keyspace_id == 0 || row->document_id == NULL) {
-        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: no key in the log at seq %lld",
-                            (long long)row->seq);
     }
     return ct_fold_add(fold, row->keyspace_id, row->document_id, row->document_length, row->operation_index,
                        row->updated_at, error);
@@ -299,7 +295,7 @@ static ctrack_status add_row(ct_fold *fold, const ct_row *row, ctrack_error *err
 static ctrack_status read_piece(ct_fold *fold, ct_store *store, int64_t limit, bool *more, ctrack_error *error)
 {
     sqlite3_stmt *statement;
-    ctrack_status status = ct_store_statement(store, CT_LOG_READ, &statement, error);
+    ctrack_status status = ct_store_statement(store, CT_SCAN_LOG, &statement, error);
     int64_t count = 0;
     *more = true;
     if (status != CTRACK_OK) {

@@ -99,12 +99,12 @@ static ctrack_status take_unfolded(loading *l, const ct_row *row, ctrack_error *
 static ctrack_status take_logged(loading *l, const ct_row *row, ctrack_error *error)
 {
     ct_entry *entry;
-    if (row->operation_index < 0) {
-        return damaged("the log takes progress back at seq", row->seq, error);
+    ctrack_status status = ct_store_check_unfolded(row, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
     if (row->coordinate_id == 0) {
-        return row->document_id != NULL ? put(l, row, &entry, error)
-                                        : damaged("no key in the log at seq", row->seq, error);
+        return put(l, row, &entry, error);
     }
     const known_key *key = find_known(l, row->coordinate_id);
     if (key == NULL) {
@@ -151,7 +151,7 @@ static ctrack_status read_log(loading *l, int64_t folded_seq, ctrack_error *erro
 {
     sqlite3_stmt *statement;
     size_t repeated;
-    ctrack_status status = ct_store_statement(l->tracker->store, CT_LOG_READ, &statement, error);
+    ctrack_status status = ct_store_statement(l->tracker->store, CT_SCAN_LOG, &statement, error);
     if (status == CTRACK_OK) {
         sqlite3_bind_int64(statement, 1, folded_seq);
         sqlite3_bind_int64(statement, 2, -1);

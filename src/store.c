@@ -64,7 +64,7 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_APPEND_KNOWN_MANY] = APPEND_KNOWN MANY("(?,?,?)"),
     [CT_APPEND_NEW] = APPEND_NEW "(?,?,?,?)",
     [CT_APPEND_NEW_MANY] = APPEND_NEW MANY("(?,?,?,?)"),
-    [CT_LOG_READ] = "SELECT seq, coordinate_id, keyspace_id, document_id, operation_index, updated_at "
+    [CT_SCAN_LOG] = "SELECT seq, coordinate_id, keyspace_id, document_id, operation_index, updated_at "
                     "FROM main.ctrack_advance WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [CT_FOLD_FIND_COORDINATE] = "SELECT id FROM main.ctrack_coordinate WHERE keyspace_id = ?1 AND document_id = ?2",
     [CT_FOLD_LAST_COORDINATE] = "SELECT max(id) FROM main.ctrack_coordinate",
@@ -241,6 +241,19 @@ ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *e
         status = ct_store_text(statement, 3, &row->document_id, &row->document_length, error);
     }
     return status;
+}
+
+ctrack_status ct_store_check_unfolded(const ct_row *row, ctrack_error *error)
+{
+    if (row->operation_index < 0) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: the log takes progress back at seq %lld",
+                            (long long)row->seq);
+    }
+    if (row->coordinate_id == 0 && (row->keyspace_id == 0 || row->document_id == NULL)) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: no key in the log at seq %lld",
+                            (long long)row->seq);
+    }
+    return CTRACK_OK;
 }
 
 static ctrack_status find_keyspace(ct_store *store, const char *const text[3], int64_t *id, ctrack_error *error)

@@ -42,7 +42,7 @@ typedef enum ct_statement {
     CT_APPEND_KNOWN_MANY,
     CT_APPEND_NEW,
     CT_APPEND_NEW_MANY,
-    CT_LOG_READ,
+    CT_SCAN_LOG,
     CT_FOLD_FIND_COORDINATE,
     CT_FOLD_LAST_COORDINATE,
     CT_FOLD_ADD_COORDINATE,
@@ -135,8 +135,10 @@ typedef struct ct_row {
     int64_t updated_at;
 } ct_row;
 
-/** Reads and checks the row that CT_READ_LATEST, CT_READ_LOG or CT_LOG_READ stands on. */
+/** Reads and checks the row that CT_READ_LATEST, CT_READ_LOG or CT_SCAN_LOG stands on. */
 ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *error);
+/** CTRACK_CORRUPT unless a row of CT_SCAN_LOG is progress of some key, as all are that are not folded yet. */
+ctrack_status ct_store_check_unfolded(const ct_row *row, ctrack_error *error);
 /** Reads a text column; CTRACK_CORRUPT if it is not text that may be in a key. */
 ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **text, size_t *length,
                             ctrack_error *error);
