@@ -11,7 +11,6 @@
  */
 #include "support.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -29,19 +28,6 @@ typedef struct page {
         _Atomic int64_t attempted, acknowledged;
     } keys[WRITERS][KEYS];
 } page;
-
-static page *map_page(const char *directory)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/page", directory);
-    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (descriptor < 0 || ftruncate(descriptor, sizeof(page)) != 0) {
-        return NULL;
-    }
-    void *mapped = mmap(NULL, sizeof(page), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    close(descriptor);
-    return mapped == MAP_FAILED ? NULL : mapped;
-}
 
 static uint64_t draw(uint64_t *random)
 {
@@ -65,7 +51,7 @@ static void name_keys(void)
 static int write_for_ever(int number, const char *directory)
 {
     name_keys();
-    page *shared = map_page(directory);
+    page *shared = shared_page(directory, sizeof(page));
     char path[300];
     snprintf(path, sizeof path, "%s/progress.db", directory);
     ctrack *tracker = NULL;
@@ -165,7 +151,7 @@ static uint64_t start(fixture *f, page **shared)
 {
     alarm(0);
     name_keys();
-    *shared = map_page(f->directory);
+    *shared = shared_page(f->directory, sizeof(page));
     assert_non_null(*shared);
     uint64_t seed = environment_number("CTRACK_STRESS_SEED", (uint64_t)now_ns());
     print_message("CTRACK_STRESS_SEED=%" PRIu64 "\n", seed);

@@ -10,7 +10,6 @@
  */
 #include "support.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -28,19 +27,6 @@ typedef struct page {
 } page;
 
 static const char *const names[WRITERS] = {"doc-0", "doc-1", "doc-2", "victim"};
-
-static page *map_page(const char *directory)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/page", directory);
-    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (descriptor < 0 || ftruncate(descriptor, sizeof(page)) != 0) {
-        return NULL;
-    }
-    void *mapped = mmap(NULL, sizeof(page), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    close(descriptor);
-    return mapped == MAP_FAILED ? NULL : mapped;
-}
 
 /* ---------------------------------------------------------------- a process that writes and waits */
 
@@ -190,7 +176,7 @@ static int run_child(const char *mode, const char *directory)
     if (strcmp(mode, "behind") == 0) {
         return fall_behind(path);
     }
-    page *shared = map_page(directory);
+    page *shared = shared_page(directory, sizeof(page));
     if (shared == NULL) {
         return 28;
     }
@@ -213,7 +199,7 @@ static void test_each_sees_every_commit_of_all_and_no_wait_is_lost_or_false(void
     fixture *f = *state;
     static const char *const modes[PROCESSES] = {"0", "1", "2"};
     child processes[PROCESSES];
-    page *shared = map_page(f->directory);
+    page *shared = shared_page(f->directory, sizeof(page));
     assert_non_null(shared);
     int64_t updates = (int64_t)environment_number("CTRACK_STRESS_ROUNDS", 400);
     alarm(updates > 400 ? 0 : 120);

@@ -154,6 +154,10 @@ void assert_same_entries(const ctrack_snapshot *a, const ctrack_snapshot *b);
 
 int64_t now_ns(void); /**< CLOCK_MONOTONIC */
 pthread_t thread_start(void *(*body)(void *), void *argument);
+
+/** The file `page` of the directory as memory, zeroed at first, that processes which map it share. NULL: it cannot be.
+ */
+void *shared_page(const char *directory, size_t size);
 void *thread_join(pthread_t thread);
 /** A number from the environment, or `otherwise`. */
 uint64_t environment_number(const char *name, uint64_t otherwise);
