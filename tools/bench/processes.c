@@ -99,36 +99,16 @@ static void other_stop(other *o)
 
 /* ---------------------------------------------------------------- from a commit to a callback */
 
-typedef struct call {
-    sem_t done;
-    int64_t at;
-} call;
-
-static void note_call(ctrack_promise *promise, ctrack_status outcome, void *argument)
-{
-    (void)promise;
-    (void)outcome;
-    call *c = argument;
-    c->at = bench_now();
-    sem_post(&c->done);
-}
-
 /* Microseconds from the moment when the other process's commit has returned. May be negative: it is visible before. */
 static double notice(ctrack *tracker, const load *wanted, other *o)
 {
-    call c = {.at = 0};
-    sem_init(&c.done, 0, 0);
-    ctrack_promise *promise = subject_wait(tracker, wanted, 0, 1, CTRACK_FOREVER);
-    if (ctrack_promise_then(promise, note_call, &c) != CTRACK_OK) {
-        bench_fail("then has failed");
-    }
+    subject_call call;
+    subject_call_begin(&call, tracker, wanted);
     bench_sleep_us(PAUSE_US);
     other_command(o, 0, 1, 1, wanted->coordinates[0].operation_index);
-    wait_on(&c.done);
+    int64_t at = subject_call_end(&call);
     wait_on(&o->done);
-    sem_destroy(&c.done);
-    ctrack_promise_release(promise);
-    return (double)(c.at - o->committed) / 1e3;
+    return (double)(at - o->committed) / 1e3;
 }
 
 void bench_foreign_wake(bench *b)

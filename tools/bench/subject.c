@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "subject.h"
 
+#include <errno.h>
+
 #include "raw.h"
 
 static void check(ctrack_status status, const ctrack_error *error, const char *what)
@@ -55,6 +57,35 @@ ctrack_promise *subject_wait(ctrack *tracker, const load *l, size_t first, size_
     ctrack_error error;
     check(ctrack_wait_for(tracker, l->coordinates + first, count, timeout_ms, NULL, &promise, &error), &error, "wait");
     return promise;
+}
+
+static void note_call(ctrack_promise *promise, ctrack_status outcome, void *argument)
+{
+    (void)promise;
+    (void)outcome;
+    subject_call *call = argument;
+    call->at = bench_now();
+    sem_post(&call->done);
+}
+
+void subject_call_begin(subject_call *call, ctrack *tracker, const load *l)
+{
+    if (sem_init(&call->done, 0, 0) != 0) {
+        bench_fail("no semaphore");
+    }
+    call->promise = subject_wait(tracker, l, 0, 1, CTRACK_FOREVER);
+    if (ctrack_promise_then(call->promise, note_call, call) != CTRACK_OK) {
+        bench_fail("then has failed");
+    }
+}
+
+int64_t subject_call_end(subject_call *call)
+{
+    while (sem_wait(&call->done) != 0 && errno == EINTR) {
+    }
+    sem_destroy(&call->done);
+    ctrack_promise_release(call->promise);
+    return call->at;
 }
 
 void subject_wait_each(ctrack *tracker, const load *l, int64_t timeout_ms, ctrack_promise **promises)

@@ -3,6 +3,8 @@
 #define BENCH_SUBJECT_H
 
 /** The tracker, through its public header, where every failure ends the bench. */
+#include <semaphore.h>
+
 #include "load.h"
 
 /** What FULL means, or NORMAL for making files quickly. `path` NULL: in memory. */
@@ -14,6 +16,15 @@ void subject_update(ctrack *tracker, const load *l, size_t first, size_t count);
 void subject_update_all(ctrack *tracker, const load *l, size_t batch);
 /** A wait for the part of a load. */
 ctrack_promise *subject_wait(ctrack *tracker, const load *l, size_t first, size_t count, int64_t timeout_ms);
+/** A wait for the load's first coordinate, and when its callback ran. It stays where it is until it has ended. */
+typedef struct subject_call {
+    ctrack_promise *promise;
+    sem_t done;
+    int64_t at;
+} subject_call;
+void subject_call_begin(subject_call *call, ctrack *tracker, const load *l);
+/** Blocks until the callback has run; returns when that was, in nanoseconds as bench_now() counts them. */
+int64_t subject_call_end(subject_call *call);
 /** Waits for each coordinate of the load on its own; release them with subject_release(). */
 void subject_wait_each(ctrack *tracker, const load *l, int64_t timeout_ms, ctrack_promise **promises);
 /** Releases promises, which must all have ended, or be pending, as `expected` says. */

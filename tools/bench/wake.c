@@ -142,35 +142,14 @@ static double wake_by_update(sleeper *s, ctrack *tracker)
 
 /* ---------------------------------------------------------------- callback */
 
-typedef struct call {
-    sem_t done;
-    int64_t at;
-} call;
-
-static void note_call(ctrack_promise *promise, ctrack_status outcome, void *argument)
-{
-    (void)promise;
-    (void)outcome;
-    call *c = argument;
-    c->at = bench_now();
-    sem_post(&c->done);
-}
-
 static double call_back_by_update(ctrack *tracker, const load *wanted)
 {
-    call c = {.at = 0};
-    sem_init(&c.done, 0, 0);
-    ctrack_promise *promise = subject_wait(tracker, wanted, 0, 1, CTRACK_FOREVER);
-    if (ctrack_promise_then(promise, note_call, &c) != CTRACK_OK) {
-        bench_fail("then has failed");
-    }
+    subject_call call;
+    subject_call_begin(&call, tracker, wanted);
     bench_sleep_us(PAUSE_US);
     int64_t start = bench_now();
     subject_update(tracker, wanted, 0, 1);
-    sem_wait(&c.done);
-    sem_destroy(&c.done);
-    ctrack_promise_release(promise);
-    return (double)(c.at - start) / 1e3;
+    return (double)(subject_call_end(&call) - start) / 1e3;
 }
 
 /* ---------------------------------------------------------------- the two benches */
