@@ -90,16 +90,10 @@ static int check(const struct command *command, const char *path, enum format fo
 
 static int run(const struct command *command, struct arguments *arguments)
 {
-    const char *form = NULL;
-    const struct option options[] = {{"format", '\0', &form, NULL}, OPTIONS_END};
     enum format format;
-    int outcome = parse_options(command, arguments, options);
-    outcome = outcome == 0 ? parse_format(command, form, &format) : outcome;
+    int outcome = parse_file_and_format(command, arguments, &format);
     if (outcome != 0) {
         return outcome;
-    }
-    if (arguments->count != 1) {
-        return fail_usage(command, "one file is needed");
     }
     return check(command, arguments->values[0], format);
 }

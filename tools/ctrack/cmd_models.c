@@ -37,17 +37,11 @@ static int print_models(ctrack *tracker, enum format format)
 
 static int run(const struct command *command, struct arguments *arguments)
 {
-    const char *form = NULL;
-    const struct option options[] = {{"format", '\0', &form, NULL}, OPTIONS_END};
     enum format format;
     ctrack *tracker;
-    int outcome = parse_options(command, arguments, options);
-    outcome = outcome == 0 ? parse_format(command, form, &format) : outcome;
+    int outcome = parse_file_and_format(command, arguments, &format);
     if (outcome != 0) {
         return outcome;
-    }
-    if (arguments->count != 1) {
-        return fail_usage(command, "one file is needed");
     }
     outcome = open_tracker(arguments->values[0], NULL, true, &tracker);
     return outcome == 0 ? close_tracker(tracker, print_models(tracker, format)) : outcome;

@@ -112,18 +112,12 @@ static int print_stats(ctrack *tracker, int schema, enum format format)
 
 static int run(const struct command *command, struct arguments *arguments)
 {
-    const char *form = NULL;
-    const struct option options[] = {{"format", '\0', &form, NULL}, OPTIONS_END};
     enum format format;
     ctrack *tracker;
     int schema, newest;
-    int outcome = parse_options(command, arguments, options);
-    outcome = outcome == 0 ? parse_format(command, form, &format) : outcome;
+    int outcome = parse_file_and_format(command, arguments, &format);
     if (outcome != 0) {
         return outcome;
-    }
-    if (arguments->count != 1) {
-        return fail_usage(command, "one file is needed");
     }
     outcome = look_at_schema(arguments->values[0], &schema, &newest);
     outcome = outcome == 0 ? open_tracker(arguments->values[0], NULL, true, &tracker) : outcome;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "options.h"
+
 /* The first errno of standard output. */
 static int problem;
 
@@ -32,6 +34,18 @@ int parse_format(const struct command *command, const char *text, enum format *f
         }
     }
     return fail_usage(command, "%s: the format is table, ndjson, json or csv", text);
+}
+
+int parse_file_and_format(const struct command *command, struct arguments *arguments, enum format *format)
+{
+    const char *form = NULL;
+    const struct option options[] = {{"format", '\0', &form, NULL}, OPTIONS_END};
+    int outcome = parse_options(command, arguments, options);
+    outcome = outcome == 0 ? parse_format(command, form, format) : outcome;
+    if (outcome != 0) {
+        return outcome;
+    }
+    return arguments->count == 1 ? 0 : fail_usage(command, "one file is needed");
 }
 
 /* ---------------------------------------------------------------- JSON and CSV */

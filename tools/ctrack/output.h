@@ -9,6 +9,8 @@ enum format { FORMAT_TABLE, FORMAT_NDJSON, FORMAT_JSON, FORMAT_CSV };
 
 /** Understands the value of --format; NULL: a table. Says what is wrong, or returns 0. */
 int parse_format(const struct command *command, const char *text, enum format *format);
+/** Takes the arguments of a command that is given one file, which is values[0] then, and --format. */
+int parse_file_and_format(const struct command *command, struct arguments *arguments, enum format *format);
 
 /** A column of rows. */
 struct column {
