@@ -57,7 +57,6 @@ typedef enum ct_statement {
     CT_ANY_KEYSPACE,
     CT_ANY_PROGRESS,
     CT_COUNT_MODELS,
-    CT_PAGE_SIZE,
     CT_DUMP_KEYSPACES,
     CT_DUMP_FOLDED,
     CT_DUMP_LOG,
@@ -85,7 +84,9 @@ typedef struct ct_store {
     _Atomic(int64_t) seen_seq; /* the newest row of the log that is published */
     int64_t folded_seq;        /* as last read */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
+    int64_t page_bytes;        /* size of a page */
     int wal_pages;             /* in the write-ahead log, after our last commit */
+    int commit_pages;          /* of these, what that commit has added */
     int checkpointed_pages;    /* of these, at the last checkpoint; 0 once the log has been started over */
 } ct_store;
 
@@ -146,8 +147,8 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 /** Moves the write-ahead log into the database, as far as readers let it. */
 ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
 
-/** Sizes in bytes: of the file, of its write-ahead log, and of a page of either. The turn is held. */
-ctrack_status ct_store_sizes(ct_store *store, uint64_t *file, uint64_t *wal, int *page, ctrack_error *error);
+/** Sizes in bytes: of the file, and of its write-ahead log. */
+void ct_store_sizes(const ct_store *store, uint64_t *file, uint64_t *wal);
 
 /** Has a connection trust nothing in its file, see above. It cannot attach another one. */
 void ct_store_distrust(sqlite3 *db);

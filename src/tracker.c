@@ -349,14 +349,14 @@ static ctrack_status store_stats(ctrack *tracker, ctrack_stats *stats, ctrack_er
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status =
-        ct_store_sizes(tracker->store, &stats->file_bytes, &stats->wal_bytes, &stats->page_bytes, error);
+    ct_store_sizes(tracker->store, &stats->file_bytes, &stats->wal_bytes);
+    stats->page_bytes = (int)tracker->store->page_bytes;
     stats->log_backlog = (uint64_t)ct_fold_backlog(tracker->store);
     stats->wal_pages = (uint64_t)tracker->store->wal_pages;
     stats->sqlite_version = sqlite3_libversion_number();
     stats->sqlite_exposed = tracker->store->exposed;
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
-    return status;
+    return CTRACK_OK;
 }
 
 ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error)

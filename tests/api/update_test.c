@@ -527,6 +527,27 @@ static void test_bad_batch_does_not_spoil_the_batches_committed_with_it(void **s
     assert_int_equal(entry_count(f->tracker), THREADS / 2 + 1);
 }
 
+static uint64_t log_bytes(ctrack *tracker)
+{
+    ctrack_stats stats = {.size = sizeof stats};
+    assert_status(ctrack_get_stats(tracker, &stats, NULL), CTRACK_OK);
+    return stats.wal_bytes;
+}
+
+/* Lengthening the file with each commit would make each fsync more expensive. */
+static void test_few_small_updates_make_the_write_ahead_log_longer(void **state)
+{
+    enum { UPDATES = 300, FEW = 12 };
+    fixture *f = *state;
+    int longer = 0;
+    for (int i = 0; i < UPDATES; i++) {
+        uint64_t before = log_bytes(f->tracker);
+        update(f->tracker, "doc-1", i);
+        longer += log_bytes(f->tracker) > before;
+    }
+    assert_in_range(longer, 1, FEW);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -555,6 +576,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_update_that_raises_commits_one_transaction),
         TEST(test_update_at_or_below_needs_no_write_lock),
         TEST_ON_FILE(test_update_is_in_the_file_when_it_returns),
+        TEST_ON_FILE(test_few_small_updates_make_the_write_ahead_log_longer),
         TEST(test_update_of_a_locked_file_is_busy),
         TEST(test_busy_update_is_not_before_the_busy_timeout),
         TEST(test_busy_update_changes_nothing_in_memory),
