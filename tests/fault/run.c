@@ -31,6 +31,8 @@ static bool documented(const run *r, ctrack_status status)
         return status == CTRACK_BUSY;
     case RUN_CORRUPT:
         return status == CTRACK_CORRUPT || status == CTRACK_IO;
+    case RUN_NO_POWER: /* SQLite makes CORRUPT of EIO when it reads */
+        return status == CTRACK_CORRUPT || status == CTRACK_IO || status == CTRACK_READ_ONLY;
     }
     return false;
 }
@@ -57,11 +59,16 @@ static void judge(run *r, int tracker, const char *call, ctrack_status status, c
     }
 }
 
+static ledger_outcome success(const run *r)
+{
+    return r->fault == RUN_NO_POWER ? LEDGER_UNKNOWN : LEDGER_DONE;
+}
+
 /* The outcome is unknown only if this very call has made the tracker say so from now on. */
 static ledger_outcome outcome_of(const run *r, int tracker, ctrack_status status, bool was_broken)
 {
     bool unknown = status == CTRACK_IO && is_broken(r, tracker) && !was_broken;
-    return status == CTRACK_OK ? LEDGER_DONE : unknown ? LEDGER_UNKNOWN : LEDGER_NOT_DONE;
+    return status == CTRACK_OK ? success(r) : unknown ? LEDGER_UNKNOWN : LEDGER_NOT_DONE;
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -118,7 +125,7 @@ static void expect_something_possible(run *r, int tracker, const char *when)
         return;
     }
     r->shown[tracker] = found;
-    if (ledger_same_model(&found, &r->books->possible[0], model)) {
+    if (r->fault == RUN_NO_POWER || ledger_same_model(&found, &r->books->possible[0], model)) {
         return;
     }
     ledger kept = *r->books;
@@ -209,7 +216,7 @@ static void settle(run *r, int tracker, const char *call, ctrack_status status, 
 {
     ledger_state found;
     if (status == CTRACK_OK) {
-        ledger_settle(r->books, LEDGER_DONE);
+        ledger_settle(r->books, success(r));
         expect_something_possible(r, tracker, call);
         return;
     }
@@ -495,7 +502,7 @@ static ledger_outcome commit_host(run *r)
 {
     int code = sqlite3_exec(r->host, "COMMIT", NULL, NULL, NULL);
     if (code == SQLITE_OK) {
-        return LEDGER_DONE;
+        return success(r);
     }
     sqlite3_exec(r->host, "ROLLBACK", NULL, NULL, NULL);
     return (code & 0xFF) == SQLITE_BUSY || (code & 0xFF) == SQLITE_FULL ? LEDGER_NOT_DONE : LEDGER_UNKNOWN;

@@ -13,8 +13,11 @@
 #include "ctrack.h"
 #include "ledger.h"
 
-/** What is being injected; it decides which statuses are fine. */
-typedef enum run_fault { RUN_NO_FAULT, RUN_IO, RUN_FULL, RUN_NO_MEMORY, RUN_BUSY, RUN_CORRUPT } run_fault;
+/**
+ * What is being injected; it decides which statuses are fine. RUN_NO_POWER: the disk is gone. What succeeds now may be
+ * lost all the same: a machine without power would not have said so to anybody.
+ */
+typedef enum run_fault { RUN_NO_FAULT, RUN_IO, RUN_FULL, RUN_NO_MEMORY, RUN_BUSY, RUN_CORRUPT, RUN_NO_POWER } run_fault;
 
 enum { RUN_TRACKERS = 2, RUN_DUMP_SIZE = 16384 };
 
