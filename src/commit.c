@@ -245,7 +245,7 @@ static void carry_out(const group *g)
     ctrack *tracker = g->tracker;
     ctrack_error error = {.status = CTRACK_OK, .message = ""};
     bool followed;
-    ctrack_status status = ct_follow_if_changed(tracker, &followed, &error);
+    ctrack_status status = ct_follow(tracker, &followed, &error);
     if (status == CTRACK_OK) {
         prepare(g);
         status = tracker->advances.count > 0 ? commit(g, &error) : CTRACK_OK;

@@ -141,17 +141,18 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
     return status;
 }
 
-ctrack_status ct_follow(ctrack *tracker, ctrack_error *error)
+/* In a transaction: looks whether others have committed, and publishes what. */
+static ctrack_status follow(ctrack *tracker, bool *followed, ctrack_error *error)
 {
     ct_store *store = tracker->store;
-    bool own = sqlite3_get_autocommit(store->db) != 0, whole = false, changed;
-    int64_t seen = 0, version = store->data_version;
-    ctrack_status status = own ? ct_store_run(store, CT_BEGIN, "begin to read", error) : CTRACK_OK;
-    status = status == CTRACK_OK ? ct_store_look(store, &version, &changed, error) : status;
-    status = status == CTRACK_OK ? read_news(tracker, &whole, &seen, error) : status;
-    if (own) {
-        ct_store_rollback(store);
+    bool whole = false;
+    int64_t seen = 0, version;
+    ctrack_status status = ct_store_look(store, &version, followed, error);
+    *followed = *followed || !store->loaded;
+    if (status != CTRACK_OK || !*followed) {
+        return status;
     }
+    status = read_news(tracker, &whole, &seen, error);
     if (status != CTRACK_OK) {
         ct_board_cancel(tracker->board, &tracker->advances);
         return status;
@@ -167,12 +168,17 @@ ctrack_status ct_follow(ctrack *tracker, ctrack_error *error)
     return CTRACK_OK;
 }
 
-ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error *error)
+ctrack_status ct_follow(ctrack *tracker, bool *followed, ctrack_error *error)
 {
-    int64_t version;
-    ctrack_status status = ct_store_look(tracker->store, &version, followed, error);
-    status = status == CTRACK_OK && *followed ? ct_follow(tracker, error) : status;
-    return ct_store_explain(tracker->store, status, error);
+    ct_store *store = tracker->store;
+    bool own = sqlite3_get_autocommit(store->db) != 0;
+    *followed = false;
+    ctrack_status status = own ? ct_store_run(store, CT_BEGIN, "begin to read", error) : CTRACK_OK;
+    status = status == CTRACK_OK ? follow(tracker, followed, error) : status;
+    if (own) {
+        ct_store_rollback(store);
+    }
+    return ct_store_explain(store, status, error);
 }
 
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
@@ -182,7 +188,7 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status = ct_follow_if_changed(tracker, &followed, error);
+    ctrack_status status = ct_follow(tracker, &followed, error);
     if (status == CTRACK_OK && followed) {
         ct_keeper_consider(tracker); /* progress that is only staged is to be folded too */
     }

@@ -13,12 +13,10 @@
 #include "tracker.h"
 
 /**
- * Publishes what is committed. In a transaction that writes (before its first write), or in none: then it reads in a
- * transaction of its own. The turn is held.
+ * Publishes what other connections have committed since the last time, if they have; the first time, all there is. In
+ * a transaction that writes (before its first write), or in none: then it reads in one of its own. The turn is held.
  */
-ctrack_status ct_follow(ctrack *tracker, ctrack_error *error);
-/** The same, if another connection has committed since the last time. */
-ctrack_status ct_follow_if_changed(ctrack *tracker, bool *followed, ctrack_error *error);
+ctrack_status ct_follow(ctrack *tracker, bool *followed, ctrack_error *error);
 /** The same, by somebody who does not hold the turn. */
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error);
 

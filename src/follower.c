@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "follower.h"
 
-#include <time.h>
-
 #include "clock.h"
 #include "error.h"
 #include "follow.h"
 #include "sql.h"
 #include "tracker.h"
 
-/* How long after a write to the file its commit is looked for. It becomes visible when the writer's fsync is done. */
+/* How long after a write to the file its commit is looked for. It becomes visible when the writer's fsync is done, for
+ * which nothing can be waited: mostly within the eager time, in which the pauses are short. */
 #define PATIENCE_NANOSECONDS INT64_C(50000000)
+#define EAGER_NANOSECONDS INT64_C(1000000)
 #define SHORTEST_PAUSE_NANOSECONDS INT64_C(20000)
 #define LONGEST_PAUSE_NANOSECONDS INT64_C(1000000)
 
@@ -68,22 +68,19 @@ static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_er
     return status;
 }
 
-static void pause_for(int64_t nanoseconds)
-{
-    struct timespec time = {.tv_sec = 0, .tv_nsec = (long)nanoseconds};
-    nanosleep(&time, NULL);
-}
-
 /* Looks; after a write to the file, again and again until the commit that it belongs to has been seen. */
 static ctrack_status look_well(ctrack *tracker, ct_store *eye, bool written, ctrack_error *error)
 {
     sight seen;
-    int64_t end = ct_clock_monotonic() + PATIENCE_NANOSECONDS, pause = SHORTEST_PAUSE_NANOSECONDS;
+    int64_t start = ct_clock_monotonic(), now = start, pause = SHORTEST_PAUSE_NANOSECONDS;
     ctrack_status status = look(tracker, eye, &seen, error);
     while (status == CTRACK_OK && (seen == PERHAPS || (seen == NOTHING && written)) &&
-           !atomic_load(&tracker->follower.stopping) && ct_clock_monotonic() < end) {
-        pause_for(pause);
-        pause = pause * 3 / 2 < LONGEST_PAUSE_NANOSECONDS ? pause * 3 / 2 : LONGEST_PAUSE_NANOSECONDS;
+           !atomic_load(&tracker->follower.stopping) && now < start + PATIENCE_NANOSECONDS) {
+        ct_thread_nap(pause);
+        now = ct_clock_monotonic();
+        if (now > start + EAGER_NANOSECONDS) {
+            pause = pause * 3 / 2 < LONGEST_PAUSE_NANOSECONDS ? pause * 3 / 2 : LONGEST_PAUSE_NANOSECONDS;
+        }
         status = look(tracker, eye, &seen, error);
     }
     return status;
@@ -129,6 +126,7 @@ static void *run(void *argument)
     ctrack *tracker = argument;
     ctrack_error error;
     ct_store *eye = NULL;
+    ct_thread_nap_precisely();
     ctrack_status status = ct_store_open_second(tracker->store, &eye, &error);
     if (status == CTRACK_OK) {
         watch_file(tracker, eye);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "alloc.h"
 #include "clock.h"
@@ -14,6 +13,7 @@
 #include "migrate.h"
 #include "migrations.h"
 #include "sql.h"
+#include "sync.h"
 #include "text.h"
 
 /* Between two tries to get a lock. SQLite's own handler naps up to 100 ms, which starves whoever writes beside a busy
@@ -437,8 +437,7 @@ static int try_again(void *argument, int tries)
     if (now >= store->busy_until) {
         return 0;
     }
-    struct timespec nap = {.tv_sec = 0, .tv_nsec = NAP_NANOSECONDS};
-    nanosleep(&nap, NULL);
+    ct_thread_nap(NAP_NANOSECONDS);
     return 1;
 }
 

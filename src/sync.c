@@ -6,6 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "clock.h"
 
@@ -135,6 +138,19 @@ void ct_thread_join(ct_thread *thread)
 bool ct_thread_is_current(const ct_thread *thread)
 {
     return pthread_equal(thread->thread, pthread_self()) != 0;
+}
+
+void ct_thread_nap(int64_t nanoseconds)
+{
+    struct timespec time = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
+    nanosleep(&time, NULL);
+}
+
+void ct_thread_nap_precisely(void)
+{
+#ifdef __linux__
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+#endif
 }
 
 static atomic_uint generation;

@@ -55,6 +55,12 @@ int ct_thread_start(ct_thread *thread, void *(*run)(void *), void *argument);
 void ct_thread_join(ct_thread *thread);
 bool ct_thread_is_current(const ct_thread *thread);
 
+/** Sleeps for a short time; a signal may end it early. */
+void ct_thread_nap(int64_t nanoseconds);
+/** From now on the calling thread's naps last as long as they should; on Linux they may last 50 us longer by default.
+ */
+void ct_thread_nap_precisely(void);
+
 /** Changes in the child of every fork(2). Handles remember it to know that they are not theirs to use. */
 unsigned ct_fork_generation(void);
 

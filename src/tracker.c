@@ -154,7 +154,8 @@ ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack 
     if (path != NULL) {
         status = ct_store_open(path, &options, &made->store, error);
         if (status == CTRACK_OK) {
-            status = ct_follow(made, error);
+            bool followed;
+            status = ct_follow(made, &followed, error);
             ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
         }
         if (status == CTRACK_OK && options.follow && ct_follower_need(made) != 0) {

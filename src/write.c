@@ -18,7 +18,7 @@ ctrack_status ct_write_begin(ctrack *tracker, bool *followed, ctrack_error *erro
     status = ct_store_look(tracker->store, &version, followed, error);
     if (status == CTRACK_OK && *followed) {
         ct_board_cancel(tracker->board, &tracker->advances);
-        status = ct_follow(tracker, error);
+        status = ct_follow(tracker, followed, error);
     }
     if (status != CTRACK_OK) {
         ct_store_rollback(tracker->store);
