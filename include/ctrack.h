@@ -613,14 +613,15 @@ typedef int ctrack_finding_callback(const ctrack_finding *finding, void *argumen
  * database, the schema, every row's values, and what holds between the rows: every key that is named is known, the log
  * has no holes, and what is folded is in the table. Nothing is written.
  *
- * @param[in] found     Called for each finding, with `argument`; may be NULL.
- * @param[in] progress  The same while the check goes on; may be NULL.
+ * @param[in] busy_timeout_ms  As in ctrack_options. A file in WAL mode is hardly ever waited for.
+ * @param[in] found            Called for each finding, with `argument`; may be NULL.
+ * @param[in] progress         The same while the check goes on; may be NULL.
  * Returns: CTRACK_OK when it is sound, which is when there are no findings; CTRACK_CORRUPT when there are findings (the
  *          message says how many), or when it is no database or has no tracker in it (then without any).
  * Errors:  CTRACK_SCHEMA when it is newer than the library; CTRACK_ABORTED; CTRACK_INVALID for a bad path; CTRACK_BUSY,
  *          CTRACK_IO, CTRACK_NO_MEMORY: it could not be checked to the end.
  */
-CTRACK_API ctrack_status ctrack_check(const char *path, ctrack_finding_callback *found,
+CTRACK_API ctrack_status ctrack_check(const char *path, int64_t busy_timeout_ms, ctrack_finding_callback *found,
                                       ctrack_progress_callback *progress, void *argument, ctrack_error *error);
 
 /* ---------------------------------------------------------------- what goes on */
@@ -643,7 +644,7 @@ typedef struct ctrack_stats {
     uint64_t coordinates_skipped;                 /**< that did not: duplicates, and those at or below the progress */
     uint64_t log_backlog;                         /**< rows of the file's log that are not folded yet */
     uint64_t wal_pages;                           /**< in SQLite's write-ahead log, after the last commit */
-    int sqlite_version;                           /**< such as 3040001; 0 in memory */
+    int sqlite_version;                           /**< such as 3040001, that of the process */
     bool sqlite_exposed; /**< the engine has SQLite's WAL-reset bug; ctrack avoids what triggers it */
     uint64_t file_bytes; /**< size of the file, now; 0 in memory, as the next two */
     uint64_t wal_bytes;  /**< size of its write-ahead log, which is kept for reuse: more than what is in it */
@@ -687,11 +688,13 @@ CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list); /**< 
  * Says how far the schema of a file is, without touching the file: version 0 has nothing of ctrack's, `newest` is what
  * ctrack_open() brings a file to.
  *
+ * @param[in] busy_timeout_ms  As in ctrack_options.
  * Errors: CTRACK_INVALID for a bad path; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is damaged,
  *         not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
  *         CTRACK_BUSY, CTRACK_NO_MEMORY.
  */
-CTRACK_API ctrack_status ctrack_schema(const char *path, int *version, int *newest, ctrack_error *error);
+CTRACK_API ctrack_status ctrack_schema(const char *path, int64_t busy_timeout_ms, int *version, int *newest,
+                                       ctrack_error *error);
 
 /** Pending waits, as of one moment. */
 typedef struct ctrack_wait_list ctrack_wait_list;

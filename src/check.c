@@ -20,7 +20,6 @@
 #include "store.h"
 #include "text.h"
 
-#define BUSY_TIMEOUT_MS 5000
 /* Between two calls of the progress callback: steps of SQLite's virtual machine, a few milliseconds. */
 #define STEPS 20000
 
@@ -381,24 +380,29 @@ ctrack_status ct_check(sqlite3 *db, bool quick, ctrack_finding_callback *found, 
     return status == CTRACK_OK && !quick ? ct_report(reporter, RULES + 2, RULES + 2, error) : status;
 }
 
-static ctrack_status open_to_check(const char *name, sqlite3 **db, ctrack_error *error)
+static ctrack_status open_to_check(const char *name, int64_t busy_timeout_ms, sqlite3 **db, ctrack_error *error)
 {
     ctrack_status status = ct_sql_open(name, SQLITE_OPEN_READONLY, "open the file", db, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    sqlite3_busy_timeout(*db, BUSY_TIMEOUT_MS);
+    sqlite3_busy_timeout(*db, ct_store_busy_timeout(busy_timeout_ms));
     ct_store_distrust(*db);
     sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     status = ct_sql_pragma(*db, "PRAGMA cell_size_check = 1", NULL, error);
+    status = status == CTRACK_OK ? ct_sql_exec(*db, "BEGIN", "begin to read", error) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
     /* Every key is looked for in its index, in no order, so the more pages are at hand the better. That the schema
-     * cannot be read, as this needs, is for the rules to say. */
-    sqlite3_exec(*db, "PRAGMA main.cache_size = -65536", NULL, NULL, NULL);
-    return status == CTRACK_OK ? ct_sql_exec(*db, "BEGIN", "begin to read", error) : status;
+     * cannot be read, as this needs, is for the rules to say; unless it is locked, which nobody shall wait for twice.
+     */
+    int code = sqlite3_exec(*db, "PRAGMA main.cache_size = -65536", NULL, NULL, NULL);
+    return (code & 0xFF) == SQLITE_BUSY ? ct_sql_fail(*db, code, "read the database schema", error) : CTRACK_OK;
 }
 
-ctrack_status ctrack_check(const char *path, ctrack_finding_callback *found, ctrack_progress_callback *progress,
-                           void *argument, ctrack_error *error)
+ctrack_status ctrack_check(const char *path, int64_t busy_timeout_ms, ctrack_finding_callback *found,
+                           ctrack_progress_callback *progress, void *argument, ctrack_error *error)
 {
     if (path == NULL) {
         return ct_error_set(error, CTRACK_INVALID, "path is NULL");
@@ -408,7 +412,7 @@ ctrack_status ctrack_check(const char *path, ctrack_finding_callback *found, ctr
     ct_reporter reporter = {.callback = progress, .argument = argument};
     ctrack_status status = ct_file_name(path, &name, error);
     if (status == CTRACK_OK) {
-        status = open_to_check(name, &db, error);
+        status = open_to_check(name, busy_timeout_ms, &db, error);
         status = status == CTRACK_OK ? ct_check(db, false, found, argument, &reporter, error) : status;
         ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
     }

@@ -113,7 +113,7 @@ void ctrack_read_model_list_free(ctrack_read_model_list *list)
     }
 }
 
-ctrack_status ctrack_schema(const char *path, int *version, int *newest, ctrack_error *error)
+ctrack_status ctrack_schema(const char *path, int64_t busy_timeout_ms, int *version, int *newest, ctrack_error *error)
 {
     if (path == NULL || version == NULL || newest == NULL) {
         return ct_error_set(error, CTRACK_INVALID, "%s is NULL",
@@ -121,7 +121,7 @@ ctrack_status ctrack_schema(const char *path, int *version, int *newest, ctrack_
                             : version == NULL ? "version"
                                               : "newest");
     }
-    ctrack_status status = ct_store_schema(path, version, error);
+    ctrack_status status = ct_store_schema(path, busy_timeout_ms, version, error);
     if (status == CTRACK_OK) {
         *newest = ct_migrations_count;
     }

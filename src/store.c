@@ -16,6 +16,7 @@
 #include "sync.h"
 #include "text.h"
 
+#define BUSY_TIMEOUT_MS 5000
 /* Between two tries to get a lock. SQLite's own handler naps up to 100 ms, which starves whoever writes beside a busy
  * process: measured, a writer in a loop kept another one waiting for more than 5 s; with short naps, 0.3 s at most. */
 #define NAP_NANOSECONDS 300000
@@ -426,6 +427,11 @@ void ct_store_distrust(sqlite3 *db)
     sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 20); /* the schema's texts and a key fit */
 }
 
+int ct_store_busy_timeout(int64_t given_ms)
+{
+    return given_ms < 0 ? BUSY_TIMEOUT_MS : given_ms > INT32_MAX ? INT32_MAX : (int)given_ms;
+}
+
 /* SQLite's busy handler: whether to try again for a lock that another connection holds. */
 static int try_again(void *argument, int tries)
 {
@@ -559,14 +565,14 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
     return CTRACK_OK;
 }
 
-ctrack_status ct_store_schema(const char *path, int *version, ctrack_error *error)
+ctrack_status ct_store_schema(const char *path, int64_t busy_timeout_ms, int *version, ctrack_error *error)
 {
-    ctrack_options options = CTRACK_OPTIONS_INIT;
+    const ctrack_options options = CTRACK_OPTIONS_INIT;
     ct_store *store = ct_alloc_array(1, sizeof *store);
     if (store == NULL) {
         return ct_error_no_memory(error);
     }
-    options.busy_timeout_ms = 0; /* a reader waits for nobody */
+    store->busy_timeout_ms = ct_store_busy_timeout(busy_timeout_ms);
     store->read_only = true;
     store->any_schema = true;
     ctrack_status status = open_database(store, path, &options, error);

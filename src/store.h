@@ -95,7 +95,10 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
 void ct_store_close(ct_store *store);
 
 /** How many migrations a file has, 0 if it has nothing of ours; it is not touched. Errors: as ct_migrate_check(). */
-ctrack_status ct_store_schema(const char *path, int *version, ctrack_error *error);
+ctrack_status ct_store_schema(const char *path, int64_t busy_timeout_ms, int *version, ctrack_error *error);
+
+/** How long to wait for a lock, in milliseconds that SQLite can count; negative: the default. */
+int ct_store_busy_timeout(int64_t given_ms);
 
 /** The file's absolute name. */
 const char *ct_store_path(const ct_store *store);

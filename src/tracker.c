@@ -14,8 +14,6 @@
 #include "snapshot.h"
 #include "text.h"
 
-#define BUSY_TIMEOUT_MS 5000
-
 void ct_tracker_log(const ctrack *tracker, const ctrack_error *error)
 {
     if (tracker->log != NULL) {
@@ -72,8 +70,7 @@ static ctrack_status complete_options(const ctrack_options *given, ctrack_option
         options->size = sizeof *options;
     }
     options->read_model = options->read_model != NULL ? options->read_model : "default";
-    options->busy_timeout_ms = options->busy_timeout_ms < 0 ? BUSY_TIMEOUT_MS : options->busy_timeout_ms;
-    options->busy_timeout_ms = options->busy_timeout_ms > INT32_MAX ? INT32_MAX : options->busy_timeout_ms;
+    options->busy_timeout_ms = ct_store_busy_timeout(options->busy_timeout_ms);
     if (options->durability != CTRACK_DURABLE_FULL && options->durability != CTRACK_DURABLE_NORMAL) {
         return ct_error_set(error, CTRACK_INVALID, "options: durability %d is not one", (int)options->durability);
     }
@@ -354,8 +351,6 @@ static ctrack_status store_stats(ctrack *tracker, ctrack_stats *stats, ctrack_er
     stats->page_bytes = (int)tracker->store->page_bytes;
     stats->log_backlog = (uint64_t)ct_fold_backlog(tracker->store);
     stats->wal_pages = (uint64_t)tracker->store->wal_pages;
-    stats->sqlite_version = sqlite3_libversion_number();
-    stats->sqlite_exposed = tracker->store->exposed;
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return CTRACK_OK;
 }
@@ -373,6 +368,8 @@ ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_erro
         return ct_tracker_leave(tracker, status);
     }
     ct_board_stats(tracker->board, &all);
+    all.sqlite_version = sqlite3_libversion_number();
+    all.sqlite_exposed = ct_store_version_exposed(all.sqlite_version);
     status = tracker->store != NULL ? store_stats(tracker, &all, error) : CTRACK_OK;
     if (status == CTRACK_OK) {
         memset(stats, 0, size); /* a newer header may have counts that this library does not know of */

@@ -44,7 +44,7 @@ static int remember(const ctrack_finding *finding, void *argument)
 static ctrack_status check_file(fixture *f, found *all)
 {
     *all = (found){.enough = all->enough};
-    ctrack_status status = ctrack_check(f->path, remember, NULL, all, &f->error);
+    ctrack_status status = ctrack_check(f->path, 0, remember, NULL, all, &f->error);
     assert_false(all->incomplete);
     return status;
 }
@@ -175,7 +175,7 @@ static void test_check_writes_nothing_and_needs_nobody_to_listen(void **state)
     make_file(f);
     damage(f, "UPDATE ctrack_fold SET folded_seq = 99");
     unsigned char *before = read_file(f->path, &size_before);
-    assert_status(ctrack_check(f->path, NULL, NULL, NULL, NULL), CTRACK_CORRUPT);
+    assert_status(ctrack_check(f->path, 0, NULL, NULL, NULL, NULL), CTRACK_CORRUPT);
     unsigned char *after = read_file(f->path, &size_after);
     assert_int_equal(size_before, size_after);
     assert_memory_equal(before, after, size_before);
@@ -329,7 +329,7 @@ static void assert_refused(fixture *f, const char *path, ctrack_status expected)
 {
     found all = {0};
     memcpy(f->error.message, "", 1);
-    assert_status(ctrack_check(path, remember, NULL, &all, &f->error), expected);
+    assert_status(ctrack_check(path, 0, remember, NULL, &all, &f->error), expected);
     assert_int_equal(all.count, 0);
     assert_true(f->error.message[0] != '\0');
 }
@@ -360,6 +360,22 @@ static void test_newer_file_is_not_judged(void **state)
     make_file(f);
     db_run_once(f->path, "INSERT INTO ctrack_migration VALUES (2, '0002_future', 0)");
     assert_refused(f, f->path, CTRACK_SCHEMA);
+}
+
+static void test_the_check_waits_for_a_lock_as_long_as_it_is_told(void **state)
+{
+    fixture *f = *state;
+    db_run_once(f->path, "CREATE TABLE theirs (x)"); /* not in WAL mode, where a reader is locked out */
+    struct sqlite3 *db = db_open(f->path);
+    db_run(db, "BEGIN EXCLUSIVE");
+    int64_t begin = now_ns();
+    assert_status(ctrack_check(f->path, 300, NULL, NULL, NULL, &f->error), CTRACK_BUSY);
+    int64_t told = now_ns() - begin;
+    assert_status(ctrack_check(f->path, 0, NULL, NULL, NULL, &f->error), CTRACK_BUSY);
+    int64_t not_told = now_ns() - begin - told;
+    assert_true(told >= INT64_C(300000000));
+    assert_true(not_told < INT64_C(300000000) && told < INT64_C(2500000000)); /* the default would be 5 s */
+    db_close(db);
 }
 
 /* ---------------------------------------------------------------- giving up */
@@ -396,7 +412,7 @@ static void test_progress_rises_to_its_end_and_may_end_the_check(void **state)
     update_very_often(f->tracker);
     for (int n = 0;; n += 1 + n) {
         countdown c = {.left = n};
-        ctrack_status status = ctrack_check(f->path, NULL, stop_at_zero, &c, &f->error);
+        ctrack_status status = ctrack_check(f->path, 0, NULL, stop_at_zero, &c, &f->error);
         assert_false(c.falls);
         if (status == CTRACK_OK) {
             assert_true(n > 20);
@@ -422,6 +438,7 @@ int main(int argc, char **argv)
         TEST(test_findings_of_one_kind_are_not_listed_without_end),
         TEST(test_what_is_no_tracker_is_refused),
         TEST(test_newer_file_is_not_judged),
+        TEST(test_the_check_waits_for_a_lock_as_long_as_it_is_told),
         TEST(test_listener_ends_the_check),
         TEST(test_progress_rises_to_its_end_and_may_end_the_check),
     };

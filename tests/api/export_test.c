@@ -25,7 +25,7 @@ static void assert_exported(fixture *f, const char *path, ctrack_export_mode mod
     if (status != CTRACK_OK) {
         fail_msg("export %s: %s: %s", path, ctrack_status_name(status), f->error.message);
     }
-    assert_status(ctrack_check(path, NULL, NULL, NULL, NULL), CTRACK_OK);
+    assert_status(ctrack_check(path, 0, NULL, NULL, NULL, NULL), CTRACK_OK);
 }
 
 /* Files in a directory whose names begin with that of the copy: "copy". */
@@ -349,7 +349,7 @@ static void assert_unmoved_by_a_rewrite(fixture *f)
     size_t copied = entry_count(copy);
     close_tracker(&copy);
     assert_int_equal(copied, SHORT_KEYS + LONG_KEYS - 1);
-    assert_status(ctrack_check(path, NULL, NULL, NULL, NULL), CTRACK_OK);
+    assert_status(ctrack_check(path, 0, NULL, NULL, NULL, NULL), CTRACK_OK);
 }
 
 static void test_rewrite_during_the_copy_is_not_in_it(void **state)
@@ -393,7 +393,7 @@ static void test_readers_do_not_make_the_tracker_complain_of_checkpoints(void **
     free(name);
     close_tracker(&f->tracker); /* and ends the thread that checkpoints */
     assert_int_equal(messages, 0);
-    assert_status(ctrack_check(f->path, NULL, NULL, NULL, NULL), CTRACK_OK);
+    assert_status(ctrack_check(f->path, 0, NULL, NULL, NULL, NULL), CTRACK_OK);
 }
 
 /* ---------------------------------------------------------------- the target */
@@ -594,7 +594,7 @@ static void test_log_beside_a_file_that_is_no_database_does_not_spoil_the_new_on
     write_file(path, text, strlen(text));
     ctrack_status status = export_to(f, path, CTRACK_EXPORT_REPLACE);
     if (status == CTRACK_OK) {
-        assert_status(ctrack_check(path, NULL, NULL, NULL, NULL), CTRACK_OK);
+        assert_status(ctrack_check(path, 0, NULL, NULL, NULL, NULL), CTRACK_OK);
         assert_int_equal(copies_in(f->directory), 1);
     } else {
         assert_status(status, CTRACK_MISUSE);
@@ -647,7 +647,7 @@ static void assert_nothing_remains_when_given_up(fixture *f)
         assert_status(status, CTRACK_ABORTED);
         assert_content(path, "old");
     }
-    assert_status(ctrack_check(path, NULL, NULL, NULL, NULL), CTRACK_OK);
+    assert_status(ctrack_check(path, 0, NULL, NULL, NULL, NULL), CTRACK_OK);
 }
 
 static void test_export_that_is_given_up_leaves_nothing(void **state)
@@ -705,7 +705,7 @@ static void test_directory_that_cannot_be_written_is_said(void **state)
     ctrack *copy = NULL;
     assert_status(ctrack_open(path, &options, &copy, &f->error), CTRACK_OK);
     assert_int_equal(latest(copy, "doc-1"), 5);
-    assert_status(ctrack_check(path, NULL, NULL, NULL, NULL), CTRACK_OK);
+    assert_status(ctrack_check(path, 0, NULL, NULL, NULL, NULL), CTRACK_OK);
     close_tracker(&copy);
 }
 

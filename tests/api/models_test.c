@@ -92,7 +92,7 @@ static void test_the_schema_of_a_tracker_file_is_the_newest(void **state)
 {
     fixture *f = *state;
     int version = -1, newest = -1;
-    assert_status(ctrack_schema(f->path, &version, &newest, &f->error), CTRACK_OK);
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_OK);
     assert_int_equal(version, newest);
     assert_int_equal(db_integer_once(f->path, "SELECT max(version) FROM ctrack_migration"), newest);
 }
@@ -102,7 +102,7 @@ static void test_the_schema_of_a_database_without_ours_is_0_and_stays_so(void **
     fixture *f = *state;
     int version = -1, newest = -1;
     db_run_once(f->path, "CREATE TABLE theirs (x)");
-    assert_status(ctrack_schema(f->path, &version, &newest, &f->error), CTRACK_OK);
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_OK);
     assert_int_equal(version, 0);
     assert_true(newest >= 1);
     assert_int_equal(db_integer_once(f->path, "SELECT count(*) FROM sqlite_schema"), 1);
@@ -112,12 +112,12 @@ static void test_a_schema_that_cannot_be_told_is_an_error(void **state)
 {
     fixture *f = *state;
     int version = -1, newest = -1;
-    assert_status(ctrack_schema(f->path, &version, &newest, &f->error), CTRACK_IO);
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_IO);
     assert_false(file_exists(f->path));
-    assert_status(ctrack_schema(NULL, &version, &newest, &f->error), CTRACK_INVALID);
-    assert_status(ctrack_schema(":memory:", &version, &newest, &f->error), CTRACK_INVALID);
+    assert_status(ctrack_schema(NULL, 0, &version, &newest, &f->error), CTRACK_INVALID);
+    assert_status(ctrack_schema(":memory:", 0, &version, &newest, &f->error), CTRACK_INVALID);
     write_file(f->path, "this is no database, whatever its name says", 43);
-    assert_status(ctrack_schema(f->path, &version, &newest, &f->error), CTRACK_CORRUPT);
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_CORRUPT);
     assert_int_equal(version, -1);
     assert_int_equal(newest, -1);
 }
@@ -128,10 +128,27 @@ static void test_a_schema_that_is_newer_or_altered_is_an_error(void **state)
     int version = -1, newest = -1;
     close_tracker(&f->tracker);
     db_run_once(f->path, "CREATE TRIGGER theirs AFTER INSERT ON ctrack_advance BEGIN SELECT 1; END");
-    assert_status(ctrack_schema(f->path, &version, &newest, &f->error), CTRACK_CORRUPT);
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_CORRUPT);
     db_run_once(f->path, "INSERT INTO ctrack_migration VALUES (1000, '1000_later', 0)");
-    assert_status(ctrack_schema(f->path, &version, &newest, &f->error), CTRACK_SCHEMA);
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_SCHEMA);
     assert_int_equal(version, -1);
+}
+
+static void test_the_schema_waits_for_a_lock_as_long_as_it_is_told(void **state)
+{
+    fixture *f = *state;
+    int version = -1, newest = -1;
+    db_run_once(f->path, "CREATE TABLE theirs (x)"); /* not in WAL mode, where a reader is locked out */
+    struct sqlite3 *db = db_open(f->path);
+    db_run(db, "BEGIN EXCLUSIVE");
+    int64_t begin = now_ns();
+    assert_status(ctrack_schema(f->path, 300, &version, &newest, &f->error), CTRACK_BUSY);
+    int64_t told = now_ns() - begin;
+    assert_status(ctrack_schema(f->path, 0, &version, &newest, &f->error), CTRACK_BUSY);
+    int64_t not_told = now_ns() - begin - told;
+    assert_true(told >= INT64_C(300000000));
+    assert_true(not_told < INT64_C(300000000) && told < INT64_C(2500000000)); /* the default would be 5 s */
+    db_close(db);
 }
 
 /* ---------------------------------------------------------------- sizes */
@@ -174,6 +191,7 @@ int main(int argc, char **argv)
         TEST(test_the_schema_of_a_database_without_ours_is_0_and_stays_so),
         TEST(test_a_schema_that_cannot_be_told_is_an_error),
         TEST_ON_FILE(test_a_schema_that_is_newer_or_altered_is_an_error),
+        TEST(test_the_schema_waits_for_a_lock_as_long_as_it_is_told),
         TEST_ON_FILE(test_stats_tell_sizes),
         TEST_IN_MEMORY(test_stats_in_memory_have_no_sizes),
     };

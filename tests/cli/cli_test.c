@@ -96,6 +96,7 @@ static void test_a_wrong_command_line_is_status_2(void **state)
         LIST("check", "p.db", "q.db"),
         LIST("check", "p.db", "--format", "xml"),
         LIST("check", "file:p.db"),
+        LIST("get", "file:p.db", "a:b:c"),
         LIST("update", ":memory:", "a:b:c=1"),
         LIST("update", "file:p.db", "a:b:c=1"),
         LIST("update", "", "a:b:c=1"),
@@ -228,6 +229,8 @@ static void test_reading_makes_no_file(void **state)
     fixture *f = *state;
     assert_exit(OUTPUT, RUN(f, "get", "p.db", "a:b:c"));
     assert_contains(err, "p.db: there is no such file ('ctrack update' and 'ctrack restore' make one)");
+    assert_exit(OUTPUT, RUN(f, "check", "p.db"));
+    assert_contains(err, "p.db: there is no such file");
     assert_exit(OUTPUT, RUN(f, "list", "p.db"));
     assert_exit(OUTPUT, RUN(f, "stats", "p.db"));
     assert_exit(OUTPUT, RUN(f, "models", "p.db"));

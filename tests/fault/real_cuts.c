@@ -309,7 +309,7 @@ static void check_copy(const char *where)
         violation(where, "the exported file is gone");
     }
     if (exists) {
-        ctrack_status status = ctrack_check(c->path, NULL, NULL, NULL, &error);
+        ctrack_status status = ctrack_check(c->path, -1, NULL, NULL, NULL, &error);
         ledger_state found = check_read_file(c->path, where);
         if (status != CTRACK_OK) {
             violation(where, "the exported file is %s: %s", ctrack_status_name(status), error.message);

@@ -47,7 +47,7 @@ static double time_check(const char *path)
 {
     ctrack_error error;
     int64_t start = bench_now();
-    if (ctrack_check(path, NULL, NULL, NULL, &error) != CTRACK_OK) {
+    if (ctrack_check(path, -1, NULL, NULL, NULL, &error) != CTRACK_OK) {
         bench_fail("check: %s", error.message);
     }
     return bench_seconds_since(start) * 1e3;

@@ -44,20 +44,19 @@ static int show_progress(uint64_t done, uint64_t total, void *argument)
     return 0;
 }
 
-/* What a user should know of the SQLite that ctrack runs with. */
+/* And what a user should know of the SQLite that ctrack runs with, which any tracker can tell. */
 static int say_sound(const char *path)
 {
     ctrack *tracker;
     ctrack_error error;
     ctrack_stats stats = {.size = sizeof stats};
-    int outcome = open_tracker(path, NULL, true, &tracker);
-    if (outcome != 0) {
-        return outcome;
+    fail(EXIT_DONE, "%s: sound", path);
+    if (ctrack_open(NULL, NULL, &tracker, &error) != CTRACK_OK) {
+        return fail_library(&error);
     }
     if (ctrack_get_stats(tracker, &stats, &error) != CTRACK_OK) {
         return close_tracker(tracker, fail_library(&error));
     }
-    fail(EXIT_DONE, "%s: sound", path);
     if (stats.sqlite_exposed) {
         char version[VERSION_TEXT];
         format_version(stats.sqlite_version, version);
@@ -79,13 +78,13 @@ static int check(const struct command *command, const char *path, enum format fo
     rows_begin(&findings.rows, format, columns, sizeof columns / sizeof columns[0]);
     /* Lines for people may stand on the same terminal: the line of the progress is wiped before each of them. */
     progress_begin(&findings.progress, command->name, 0, format == FORMAT_TABLE ? -1 : STDOUT_FILENO);
-    ctrack_status status = ctrack_check(path, print_finding, show_progress, &findings, &error);
+    ctrack_status status = ctrack_check(path, busy_timeout(), print_finding, show_progress, &findings, &error);
     progress_end(&findings.progress);
     rows_end(&findings.rows);
     if (status == CTRACK_OK) {
         return say_sound(path);
     }
-    return status == CTRACK_ABORTED ? EXIT_IO : fail_library(&error); /* finish_output() says what ended it */
+    return status == CTRACK_ABORTED ? EXIT_IO : fail_on_file(path, &error); /* finish_output() says what ended it */
 }
 
 static int run(const struct command *command, struct arguments *arguments)

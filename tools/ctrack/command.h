@@ -52,6 +52,8 @@ int fail_usage(const struct command *command, const char *format, ...)
 int exit_status(ctrack_status status);
 /** Says the message of a failed call, and what to do about it; returns its exit status. */
 int fail_library(const ctrack_error *error);
+/** The same for a call that reads a file, of which SQLite would only say that it cannot open it if there is none. */
+int fail_on_file(const char *file, const ctrack_error *error);
 
 /* ---------------------------------------------------------------- trackers */
 

@@ -102,8 +102,8 @@ static const char *advice(ctrack_status status)
     case CTRACK_FULL:
         return "(Nothing has changed. Make room on the disk, and try again.)";
     case CTRACK_READ_ONLY:
-        return "('ctrack migrate FILE --dry-run' tells how far its schema is; else look at the rights of file and "
-               "directory.)";
+        return "(Look at the rights of the file and its directory. 'ctrack migrate' brings a schema up to date; what "
+               "'ctrack snapshot' makes can be read anywhere.)";
     default:
         return NULL;
     }
@@ -120,13 +120,12 @@ int fail_library(const ctrack_error *error)
 
 /* ---------------------------------------------------------------- trackers */
 
-/* SQLite would only say that it cannot open it. */
-static int check_exists(const char *file)
+int fail_on_file(const char *file, const ctrack_error *error)
 {
     struct stat status;
-    return stat(file, &status) == 0 || errno != ENOENT
-               ? 0
-               : fail(EXIT_IO, "%s: there is no such file ('ctrack update' and 'ctrack restore' make one)", file);
+    bool missing = error->status == CTRACK_IO && stat(file, &status) != 0 && errno == ENOENT;
+    return missing ? fail(EXIT_IO, "%s: there is no such file ('ctrack update' and 'ctrack restore' make one)", file)
+                   : fail_library(error);
 }
 
 int open_tracker(const char *file, const char *read_model, bool read_only, ctrack **tracker)
@@ -136,19 +135,17 @@ int open_tracker(const char *file, const char *read_model, bool read_only, ctrac
     options.read_model = read_model;
     options.read_only = read_only;
     options.busy_timeout_ms = busy_timeout();
-    if (read_only && check_exists(file) != 0) {
-        return EXIT_IO;
+    if (ctrack_open(file, &options, tracker, &error) == CTRACK_OK) {
+        return EXIT_DONE;
     }
-    return ctrack_open(file, &options, tracker, &error) == CTRACK_OK ? EXIT_DONE : fail_library(&error);
+    return read_only ? fail_on_file(file, &error) : fail_library(&error);
 }
 
 int look_at_schema(const char *file, int *version, int *newest)
 {
     ctrack_error error;
-    if (check_exists(file) != 0) {
-        return EXIT_IO;
-    }
-    return ctrack_schema(file, version, newest, &error) == CTRACK_OK ? EXIT_DONE : fail_library(&error);
+    ctrack_status status = ctrack_schema(file, busy_timeout(), version, newest, &error);
+    return status == CTRACK_OK ? EXIT_DONE : fail_on_file(file, &error);
 }
 
 int open_existing(const char *file, const char *read_model, ctrack **tracker)
