@@ -89,16 +89,23 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FORGET_LATEST] = "DELETE FROM main.ctrack_latest WHERE coordinate_id = ?1",
     [CT_APPEND_REWIND] = "INSERT INTO main.ctrack_advance (keyspace_id, document_id, updated_at) VALUES (?1, ?2, ?3)",
     [CT_ANY_KEYSPACE] = "SELECT min(id) FROM main.ctrack_keyspace WHERE read_model = ?1",
-    /* The inner rows are keys, with the time of the row that has the highest index, as in the view. */
+    /* What is folded is counted along the index of the dictionary, so that nothing is sorted; then each key of the log
+     * that has got further, which counts unless it was folded before. */
     [CT_COUNT_MODELS] =
-        "SELECT read_model, count(operation_index), max(updated_at) FROM ("
-        "SELECT k.read_model, max(p.operation_index) AS operation_index, p.updated_at FROM main.ctrack_keyspace AS k "
-        "LEFT JOIN (SELECT c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
-        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id UNION ALL "
-        "SELECT coalesce(a.keyspace_id, c.keyspace_id), coalesce(a.document_id, c.document_id), a.operation_index, "
-        "a.updated_at FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
-        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold)) AS p ON p.keyspace_id = k.id "
-        "GROUP BY k.id, p.document_id) GROUP BY read_model ORDER BY read_model",
+        "WITH news (keyspace_id, document_id, operation_index, updated_at) AS (SELECT "
+        "coalesce(a.keyspace_id, c.keyspace_id) AS k, coalesce(a.document_id, c.document_id) AS d, "
+        "max(a.operation_index), a.updated_at FROM main.ctrack_advance AS a "
+        "LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+        "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold) GROUP BY k, d), "
+        "counts (keyspace_id, keys, updated_at) AS (SELECT k.id, count(*), max(l.updated_at) "
+        "FROM main.ctrack_keyspace AS k CROSS JOIN main.ctrack_coordinate AS c ON c.keyspace_id = k.id "
+        "CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id GROUP BY k.id UNION ALL "
+        "SELECT n.keyspace_id, l.coordinate_id IS NULL, n.updated_at FROM news AS n "
+        "LEFT JOIN main.ctrack_coordinate AS c ON c.keyspace_id = n.keyspace_id AND c.document_id = n.document_id "
+        "LEFT JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id "
+        "WHERE n.operation_index > coalesce(l.operation_index, -1)) "
+        "SELECT k.read_model, coalesce(sum(n.keys), 0), max(n.updated_at) FROM main.ctrack_keyspace AS k "
+        "LEFT JOIN counts AS n ON n.keyspace_id = k.id GROUP BY k.read_model ORDER BY k.read_model",
     [CT_ANY_PROGRESS] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM main.ctrack_keyspace AS k "
                         "CROSS JOIN main.ctrack_coordinate AS c ON c.keyspace_id = k.id "
                         "CROSS JOIN main.ctrack_latest AS l ON l.coordinate_id = c.id WHERE k.read_model = ?1) "

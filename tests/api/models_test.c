@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a file holds: ctrack_read_models(), ctrack_schema(), and the sizes in ctrack_stats. */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "support.h"
@@ -71,6 +72,28 @@ static void test_the_last_change_is_the_latest_advance(void **state)
     ctrack_read_model_list *list = list_of(f);
     assert_int_equal(ctrack_read_model_list_at(list, 0)->updated_at, 2000);
     ctrack_read_model_list_free(list);
+}
+
+static void test_a_report_that_raises_nothing_is_no_change(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "gone", 1);
+    update(f->tracker, "a", 5);
+    ctrack_key gone = key("gone");
+    assert_status(ctrack_forget(f->tracker, &gone, 1, &f->error), CTRACK_OK); /* folds everything */
+    db_run_once(f->path, "UPDATE ctrack_latest SET updated_at = 3000");
+    for (int64_t index = 4; index <= 6; index++) {
+        char insert[200];
+        snprintf(insert, sizeof insert,
+                 "INSERT INTO ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
+                 "VALUES (1, 'a', %d, %d000)",
+                 (int)index, 100 + (int)index);
+        db_run_once(f->path, insert);
+        ctrack_read_model_list *list = list_of(f);
+        assert_model(list, 0, "default", 1);
+        assert_int_equal(ctrack_read_model_list_at(list, 0)->updated_at, index == 6 ? 106000 : 3000);
+        ctrack_read_model_list_free(list);
+    }
 }
 
 static void test_a_read_model_that_forgot_everything_is_listed_without_keys(void **state)
@@ -186,6 +209,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_every_read_model_of_the_file_is_listed_by_name),
         TEST_ON_FILE(test_a_key_counts_once_whether_it_is_folded_or_not),
         TEST_ON_FILE(test_the_last_change_is_the_latest_advance),
+        TEST_ON_FILE(test_a_report_that_raises_nothing_is_no_change),
         TEST_ON_FILE(test_a_read_model_that_forgot_everything_is_listed_without_keys),
         TEST_ON_FILE(test_the_schema_of_a_tracker_file_is_the_newest),
         TEST(test_the_schema_of_a_database_without_ours_is_0_and_stays_so),
