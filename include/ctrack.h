@@ -184,6 +184,11 @@ typedef struct ctrack_options {
     /** Open an existing file for reading and waiting; updates are CTRACK_READ_ONLY. Without the right to write in the
      * file's directory it works while a process that has it keeps the file open; SQLite needs the -shm file. */
     bool read_only;
+    /** Leave progress in the file until a call needs all of it: any but ctrack_get_latest(), which looks its key up in
+     * the file as long as nothing is loaded, and those that read through a connection of their own (ctrack_dump(),
+     * ctrack_export(), ctrack_read_models()). That call then returns the errors of loading. For a program that asks a
+     * large file little, and ends. With `follow` all is loaded at once. */
+    bool lazy;
     int64_t busy_timeout_ms;  /**< how long to wait for another process's write lock; negative: the default, 5 s */
     ctrack_log_callback *log; /**< NULL: silent */
     void *log_argument;       /**< what the log callback is given */
@@ -193,7 +198,7 @@ typedef struct ctrack_options {
 /** The defaults. */
 #define CTRACK_OPTIONS_INIT \
     { \
-        sizeof(ctrack_options), NULL, CTRACK_DURABLE_FULL, false, -1, NULL, NULL, false \
+        sizeof(ctrack_options), NULL, CTRACK_DURABLE_FULL, false, false, -1, NULL, NULL, false \
     }
 
 /* ---------------------------------------------------------------- the tracker */
@@ -202,9 +207,9 @@ typedef struct ctrack_options {
  * Opens a tracker on a file, or in memory only.
  *
  * The file is created with mode 0600 if it does not exist, brought to the current schema, checked, and its progress
- * loaded. It may be a database that holds other tables too; it is brought to WAL mode, unless it is opened for reading
- * only. The path is a plain file name: `file:` URIs, `:memory:`
- * and the empty name are refused, and so is a symbolic link as the last component.
+ * loaded (unless `lazy` is set). It may be a database that holds other tables too; it is brought to WAL mode, unless it
+ * is opened for reading only. The path is a plain file name: `file:` URIs, `:memory:` and the empty name are refused,
+ * and so is a symbolic link as the last component.
  *
  * @param[in]  path     NULL: memory only, nothing is durable.
  * @param[in]  options  NULL: the defaults.
@@ -247,7 +252,8 @@ CTRACK_API ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate 
  * Reads the progress of a key, from memory. Commits of other processes are seen once this tracker has looked: with an
  * update or ctrack_refresh().
  *
- * Errors: CTRACK_NOT_FOUND when the key was never seen; CTRACK_INVALID for bad text; CTRACK_CLOSED.
+ * Errors: CTRACK_NOT_FOUND when the key was never seen; CTRACK_INVALID for bad text; CTRACK_CLOSED. While a `lazy`
+ *         tracker has not loaded, also CTRACK_BUSY, CTRACK_IO, CTRACK_CORRUPT, CTRACK_NO_MEMORY.
  */
 CTRACK_API ctrack_status ctrack_get_latest(ctrack *tracker, const ctrack_key *key, int64_t *operation_index);
 

@@ -195,3 +195,9 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return status;
 }
+
+ctrack_status ct_follow_begin(ctrack *tracker, ctrack_error *error)
+{
+    return tracker->store == NULL || atomic_load(&tracker->store->loaded) ? CTRACK_OK
+                                                                          : ct_follow_in_turn(tracker, error);
+}

@@ -19,6 +19,9 @@
 ctrack_status ct_follow(ctrack *tracker, bool *followed, ctrack_error *error);
 /** The same, by somebody who does not hold the turn. */
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error);
+/** Loads the progress of a tracker that was opened to do so late, if it has not yet; in memory there is nothing to do.
+ * The turn is not held. */
+ctrack_status ct_follow_begin(ctrack *tracker, ctrack_error *error);
 
 /** What a keyspace id of the file stands for; *keyspace is NULL if it is another read model's. The turn is held. */
 ctrack_status ct_follow_keyspace(ctrack *tracker, int64_t id, ct_keyspace **keyspace, ctrack_error *error);

@@ -166,5 +166,8 @@ ctrack_status ct_load(ctrack *tracker, int64_t folded_seq, ctrack_error *error)
     ctrack_status status = read_folded(&l, error);
     status = status == CTRACK_OK ? read_log(&l, folded_seq, error) : status;
     ct_free(l.known);
+    if (status != CTRACK_OK) {
+        ct_map_load_cancel(tracker->board->map);
+    }
     return status;
 }

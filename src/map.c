@@ -80,11 +80,8 @@ ct_map *ct_map_new(void)
     return map;
 }
 
-void ct_map_free(ct_map *map)
+void ct_map_load_cancel(ct_map *map)
 {
-    if (map == NULL) {
-        return;
-    }
     while (map->ahead_count > 0) {
         ct_free(map->ahead[--map->ahead_count]);
     }
@@ -94,6 +91,15 @@ void ct_map_free(ct_map *map)
         HASH_DELETE(hh, map->slots, s);
         ct_free(s);
     }
+    map->repeated = map->seen = 0;
+}
+
+void ct_map_free(ct_map *map)
+{
+    if (map == NULL) {
+        return;
+    }
+    ct_map_load_cancel(map);
     space *k, *next_space;
     HASH_ITER(hh, map->spaces, k, next_space)
     {

@@ -63,6 +63,9 @@ int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_i
 /** *repeated: how many of the keys loaded so far the map had already. 0, or -1: no memory. */
 int ct_map_load_end(ct_map *map, size_t *repeated);
 
+/** Gives up loading: the map has no entries again. There must be no waits. */
+void ct_map_load_cancel(ct_map *map);
+
 /** Removes and frees the entry if it has neither progress nor waits. */
 void ct_map_release(ct_map *map, ct_entry *entry);
 /** Gives an entry another index, and keeps count of the keys that have progress. */

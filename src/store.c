@@ -113,6 +113,14 @@ static const char *const texts[CT_STATEMENTS] = {
                         "LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
                         "JOIN main.ctrack_keyspace AS k ON k.id = coalesce(a.keyspace_id, c.keyspace_id) "
                         "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold) AND k.read_model = ?1)",
+    /* In the log a key is named by its id, or by its text as long as it was new. */
+    [CT_LOOK_UP] = "WITH k (id) AS (SELECT id FROM main.ctrack_keyspace "
+                   "WHERE read_model = ?1 AND scope = ?2 AND branch = ?3), c (id) AS (SELECT id "
+                   "FROM main.ctrack_coordinate WHERE keyspace_id = (SELECT id FROM k) AND document_id = ?4) "
+                   "SELECT max(operation_index) FROM (SELECT operation_index FROM main.ctrack_latest "
+                   "WHERE coordinate_id = (SELECT id FROM c) UNION ALL SELECT operation_index FROM main.ctrack_advance "
+                   "WHERE seq > (SELECT folded_seq FROM main.ctrack_fold) AND (coordinate_id = (SELECT id FROM c) "
+                   "OR (keyspace_id = (SELECT id FROM k) AND document_id = ?4)))",
     /* The three of a dump: of one read model, or (NULL) of all. Each walks along an index, but for the log's rows,
      * which are sorted, by numbers in place of text. A row that the dictionary cannot explain has no rank, and shows
      * so. */
@@ -294,6 +302,25 @@ ctrack_status ct_store_check_unfolded(const ct_row *row, ctrack_error *error)
                             (long long)row->seq);
     }
     return CTRACK_OK;
+}
+
+ctrack_status ct_store_look_up(ct_store *store, const ctrack_key *key, int64_t *index, ctrack_error *error)
+{
+    const char *const text[] = {store->read_model, key->scope, key->branch, key->document_id};
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_LOOK_UP, &statement, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    for (int i = 0; i < 4; i++) {
+        sqlite3_bind_text(statement, i + 1, text[i], -1, SQLITE_STATIC);
+    }
+    status = ct_sql_step(statement, &row, "look up a key", error);
+    status = row ? integer(statement, 0, 0, -1, index, error) : status;
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return status;
 }
 
 static ctrack_status find_keyspace(ct_store *store, const char *const text[3], int64_t *id, ctrack_error *error)
@@ -562,6 +589,7 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
     }
     made->read_only = options->read_only;
     made->busy_timeout_ms = options->busy_timeout_ms;
+    made->data_version = -1;
     made->exposed = ct_store_version_exposed(sqlite3_libversion_number());
     ctrack_status status = open_database(made, path, options, error);
     if (status != CTRACK_OK) {

@@ -56,6 +56,7 @@ typedef enum ct_statement {
     CT_APPEND_REWIND,
     CT_ANY_KEYSPACE,
     CT_ANY_PROGRESS,
+    CT_LOOK_UP,
     CT_COUNT_MODELS,
     CT_DUMP_KEYSPACES,
     CT_DUMP_FOLDED,
@@ -76,11 +77,11 @@ typedef struct ct_store {
     dev_t device;    /* with the next: which file this is, under whatever name */
     ino_t inode;
     int64_t busy_timeout_ms;
-    int64_t busy_until;        /* while a lock is tried for */
-    bool exposed;              /* to the WAL-reset bug */
-    bool broken;               /* a commit's outcome is unknown: nothing is written any more */
-    bool loaded;               /* progress has been read once */
-    int64_t data_version;      /* SQLite's, when we last read; changes when another connection commits */
+    int64_t busy_until;   /* while a lock is tried for */
+    bool exposed;         /* to the WAL-reset bug */
+    bool broken;          /* a commit's outcome is unknown: nothing is written any more */
+    atomic_bool loaded;   /* progress has been read once; set by the holder of the turn */
+    int64_t data_version; /* SQLite's, when we last read; changes when another connection commits; -1: never read */
     _Atomic(int64_t) seen_seq; /* the newest row of the log that is published */
     int64_t folded_seq;        /* as last read */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
@@ -129,6 +130,9 @@ void ct_store_rollback(ct_store *store);
 /** The id of (scope, branch) of a read model, added if there is none. In a transaction that writes. */
 ctrack_status ct_store_keyspace(ct_store *store, const char *read_model, const char *scope, const char *branch,
                                 int64_t *id, ctrack_error *error);
+
+/** A key's progress as it is in the file now, folded or not; -1: none. */
+ctrack_status ct_store_look_up(ct_store *store, const ctrack_key *key, int64_t *index, ctrack_error *error);
 
 /** One row of the log or of what is folded, as checked. The text lives until the statement moves on. */
 typedef struct ct_row {

@@ -150,7 +150,7 @@ ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack 
     }
     if (path != NULL) {
         status = ct_store_open(path, &options, &made->store, error);
-        if (status == CTRACK_OK) {
+        if (status == CTRACK_OK && (!options.lazy || options.follow)) {
             bool followed;
             status = ct_follow(made, &followed, error);
             ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
@@ -213,21 +213,53 @@ ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate *coordinate
     return ct_tracker_leave(tracker, status);
 }
 
+/* Of a tracker that has not loaded: asks the file. */
+static ctrack_status look_up(ctrack *tracker, const ctrack_key *key, int64_t *operation_index)
+{
+    ct_ticket ticket = {0};
+    int64_t index;
+    ctrack_status status = ct_text_check_key(key, "key", NULL);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return CTRACK_NO_MEMORY;
+    }
+    status = ct_store_look_up(tracker->store, key, &index, NULL);
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    status = ct_store_explain(tracker->store, status, NULL);
+    if (status == CTRACK_OK && index >= 0) {
+        *operation_index = index;
+    }
+    return status == CTRACK_OK && index < 0 ? CTRACK_NOT_FOUND : status;
+}
+
 ctrack_status ctrack_get_latest(ctrack *tracker, const ctrack_key *key, int64_t *operation_index)
 {
     ctrack_status status = ct_tracker_enter(tracker, NULL);
     if (status != CTRACK_OK) {
         return status;
     }
-    status =
-        key != NULL && operation_index != NULL ? ct_board_get(tracker->board, key, operation_index) : CTRACK_INVALID;
+    if (key == NULL || operation_index == NULL) {
+        status = CTRACK_INVALID;
+    } else if (tracker->store == NULL || atomic_load(&tracker->store->loaded)) {
+        status = ct_board_get(tracker->board, key, operation_index);
+    } else {
+        status = look_up(tracker, key, operation_index);
+    }
     return ct_tracker_leave(tracker, status);
 }
 
 ctrack_status ctrack_serialize(ctrack *tracker, ctrack_snapshot **snapshot, ctrack_error *error)
 {
     ctrack_status status = ct_tracker_enter(tracker, error);
-    return status == CTRACK_OK ? ct_tracker_leave(tracker, ct_board_copy(tracker->board, snapshot, error)) : status;
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status =
+        snapshot != NULL ? ct_follow_begin(tracker, error) : ct_error_set(error, CTRACK_INVALID, "snapshot is NULL");
+    status = status == CTRACK_OK ? ct_board_copy(tracker->board, snapshot, error) : status;
+    return ct_tracker_leave(tracker, status);
 }
 
 ctrack_status ctrack_hydrate(ctrack *tracker, const ctrack_coordinate *entries, size_t count, ctrack_error *error)
@@ -276,7 +308,11 @@ static ctrack_status wait_on_file(ctrack *tracker, const ctrack_coordinate *coor
                                   ctrack_error *error)
 {
     ctrack_promise *made = NULL;
-    ctrack_status status = ct_promise_make(tracker->board, coordinates, count, timeout_ms, signal, &made, error);
+    ctrack_status status = ct_follow_begin(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = ct_promise_make(tracker->board, coordinates, count, timeout_ms, signal, &made, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -365,6 +401,10 @@ ctrack_status ctrack_get_stats(ctrack *tracker, ctrack_stats *stats, ctrack_erro
     size_t size = stats != NULL ? stats->size : 0;
     if (size < sizeof stats->size || size > 4096) {
         status = ct_error_set(error, CTRACK_INVALID, "stats: size is not set to sizeof(ctrack_stats)");
+        return ct_tracker_leave(tracker, status);
+    }
+    status = ct_follow_begin(tracker, error);
+    if (status != CTRACK_OK) {
         return ct_tracker_leave(tracker, status);
     }
     ct_board_stats(tracker->board, &all);

@@ -134,6 +134,7 @@ int open_tracker(const char *file, const char *read_model, bool read_only, ctrac
     ctrack_options options = CTRACK_OPTIONS_INIT;
     options.read_model = read_model;
     options.read_only = read_only;
+    options.lazy = read_only; /* a command that only looks may need little of a large file */
     options.busy_timeout_ms = busy_timeout();
     if (ctrack_open(file, &options, tracker, &error) == CTRACK_OK) {
         return EXIT_DONE;
