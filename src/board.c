@@ -310,19 +310,18 @@ static void cancel_from(ct_board *board, ct_advances *advances, size_t first)
     advances->count = first;
 }
 
-/* One coordinate. Text that equals a known key is valid, so only new text is checked. The lock is held. */
-static ctrack_status prepare_one(ct_board *board, const ctrack_coordinate *coordinate, size_t position, bool all,
-                                 ct_advances *advances, ctrack_error *error)
+/* One coordinate, and its entry if there was one. Text that equals a known key is valid, so only new text is checked.
+ * The lock is held. */
+static ctrack_status prepare_one(ct_board *board, const ctrack_coordinate *coordinate, ct_entry *entry, size_t position,
+                                 bool all, ct_advances *advances, ctrack_error *error)
 {
-    ctrack_key key = ct_text_key(coordinate);
-    bool given = key.document_id != NULL && key.scope != NULL && key.branch != NULL;
-    ct_entry *entry = given ? ct_map_find(board->map, &key) : NULL;
     if (entry == NULL || coordinate->operation_index < 0) {
         ctrack_status status = ct_text_check_coordinate(coordinate, position, error);
         if (status != CTRACK_OK) {
             return status;
         }
-        entry = ct_map_find_or_add(board->map, &key);
+        ctrack_key key = ct_text_key(coordinate);
+        entry = ct_map_find_or_add(board->map, &key); /* one before it may have added it */
     }
     if (entry == NULL) {
         return ct_error_no_memory(error);
@@ -338,16 +337,17 @@ static ctrack_status prepare_one(ct_board *board, const ctrack_coordinate *coord
 static ctrack_status prepare(ct_board *board, const ctrack_coordinate *coordinates, size_t count, bool all,
                              ct_advances *advances, ctrack_error *error)
 {
+    ct_entry *entries[CT_MAP_AHEAD];
     size_t first = advances->count;
     ctrack_status status = CTRACK_OK;
     if (board->closed) {
         status = ct_error_set(error, CTRACK_CLOSED, "the tracker is closed");
     }
     for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        if (i % CT_MAP_AHEAD == 0 && count > 1) {
-            ct_map_expect(board->map, &coordinates[i], count - i < CT_MAP_AHEAD ? count - i : CT_MAP_AHEAD);
+        if (i % CT_MAP_AHEAD == 0) {
+            ct_map_find_many(board->map, &coordinates[i], count - i < CT_MAP_AHEAD ? count - i : CT_MAP_AHEAD, entries);
         }
-        status = prepare_one(board, &coordinates[i], i, all, advances, error);
+        status = prepare_one(board, &coordinates[i], entries[i % CT_MAP_AHEAD], i, all, advances, error);
     }
     if (status != CTRACK_OK) {
         cancel_from(board, advances, first);

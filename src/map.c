@@ -20,11 +20,12 @@
 
 /*
  * The layout of a slot decides the memory for each key: 80 bytes, and the key behind it. With a UUID that makes 120
- * bytes, which glibc's malloc serves with one block of 128.
+ * bytes, which glibc's malloc serves with one block of 128. A look-up reads the second half of the handle, then the
+ * key; an update the entry, which so lies in the same lines of the cache.
  */
 typedef struct slot {
-    ct_entry entry; /* first: a slot and its entry have one address */
     UT_hash_handle hh;
+    ct_entry entry;
     unsigned char key[]; /* keyspace number, document id */
 } slot;
 
@@ -115,6 +116,11 @@ void ct_map_free(ct_map *map)
     ct_free(map->by_number);
     ct_free(map->scratch);
     ct_free(map);
+}
+
+static slot *slot_of(const ct_entry *entry)
+{
+    return (slot *)((uintptr_t)entry - offsetof(slot, entry));
 }
 
 static unsigned hash_of(const ct_map *map, const void *key, size_t length)
@@ -330,12 +336,12 @@ static const UT_hash_bucket *bucket_of(const ct_map *map, unsigned hash)
     return &table->buckets[hash & (table->num_buckets - 1)];
 }
 
-/* A slot lies in two or three lines of the cache: what the chain needs and the key are not in the first. */
+/* What is read of a slot lies in two lines of the cache. */
 static void fetch_slot(const UT_hash_handle *handle)
 {
     if (handle != NULL) {
-        PREFETCH((const char *)handle - offsetof(slot, hh));
-        PREFETCH(&handle->hashv);
+        PREFETCH(&handle->hh_next);
+        PREFETCH((const char *)&handle->hh_next + 64);
     }
 }
 
@@ -353,27 +359,62 @@ static void fetch_chains(const ct_map *map, const unsigned *hashes, size_t count
     }
 }
 
-void ct_map_expect(ct_map *map, const ctrack_coordinate *coordinates, size_t count)
+/* A key that is looked for among others. */
+typedef struct wanted {
+    const space *k; /* NULL: the map cannot have it */
+    size_t length;  /* of the document id */
+} wanted;
+
+/* The keyspace of a coordinate; that of the one before if both give the same text. */
+static const space *space_of(ct_map *map, const ctrack_coordinate *c, const ctrack_coordinate *before,
+                             const space *space_before)
 {
+    if (before != NULL && before->scope == c->scope && before->branch == c->branch) {
+        return space_before;
+    }
+    return c->scope != NULL && c->branch != NULL ? lookup_space(map, c->scope, c->branch) : NULL;
+}
+
+/* Hashes the keys, and fetches the buckets of those that the map may have. */
+static void hash_wanted(ct_map *map, const ctrack_coordinate *coordinates, size_t count, wanted *keys, unsigned *hashes)
+{
+    for (size_t i = 0; i < count; i++) {
+        const ctrack_coordinate *c = &coordinates[i];
+        keys[i].k = space_of(map, c, i > 0 ? c - 1 : NULL, i > 0 ? keys[i - 1].k : NULL);
+        hashes[i] = 0;
+        if (keys[i].k == NULL || c->document_id == NULL) {
+            continue;
+        }
+        keys[i].length = strlen(c->document_id);
+        size_t length = build_key(map, keys[i].k->keyspace.number, c->document_id, keys[i].length);
+        if (length > 0) {
+            hashes[i] = hash_of(map, map->scratch, length);
+            PREFETCH(bucket_of(map, hashes[i]));
+        }
+    }
+}
+
+void ct_map_find_many(ct_map *map, const ctrack_coordinate *coordinates, size_t count, ct_entry **entries)
+{
+    wanted keys[CT_MAP_AHEAD];
     unsigned hashes[CT_MAP_AHEAD];
-    size_t known = 0;
+    memset(entries, 0, count * sizeof *entries);
     if (map->slots == NULL) {
         return;
     }
     for (size_t i = 0; i < count; i++) {
         PREFETCH(coordinates[i].document_id);
     }
+    hash_wanted(map, coordinates, count, keys, hashes);
+    fetch_chains(map, hashes, count);
     for (size_t i = 0; i < count; i++) {
-        const ctrack_coordinate *c = &coordinates[i];
-        bool given = c->document_id != NULL && c->scope != NULL && c->branch != NULL;
-        const space *k = given ? lookup_space(map, c->scope, c->branch) : NULL;
-        size_t length = k != NULL ? build_key(map, k->keyspace.number, c->document_id, strlen(c->document_id)) : 0;
-        if (length > 0) {
-            hashes[known] = hash_of(map, map->scratch, length);
-            PREFETCH(bucket_of(map, hashes[known++]));
-        }
+        const char *document_id = coordinates[i].document_id;
+        size_t length = keys[i].k != NULL && document_id != NULL
+                            ? build_key(map, keys[i].k->keyspace.number, document_id, keys[i].length)
+                            : 0;
+        slot *found = length > 0 ? find_slot(map, map->scratch, length, hashes[i]) : NULL;
+        entries[i] = found != NULL ? &found->entry : NULL;
     }
-    fetch_chains(map, hashes, known);
 }
 
 /* Puts a loaded key into the table, or its progress into the entry that the key has already. */
@@ -444,7 +485,7 @@ int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_i
 void ct_map_release(ct_map *map, ct_entry *entry)
 {
     if (entry->index == CT_UNSEEN && entry->waiting == NULL) {
-        slot *s = (slot *)entry;
+        slot *s = slot_of(entry);
         HASH_DELETE(hh, map->slots, s);
         ct_free(s);
     }
@@ -464,20 +505,20 @@ size_t ct_map_count(const ct_map *map)
 
 ct_entry *ct_map_next(const ct_map *map, const ct_entry *entry)
 {
-    slot *next = entry == NULL ? map->slots : ((const slot *)entry)->hh.next;
+    slot *next = entry == NULL ? map->slots : slot_of(entry)->hh.next;
     return next != NULL ? &next->entry : NULL;
 }
 
 ct_keyspace *ct_map_keyspace_of(const ct_map *map, const ct_entry *entry)
 {
     uint32_t number;
-    memcpy(&number, ((const slot *)entry)->key, sizeof number);
+    memcpy(&number, slot_of(entry)->key, sizeof number);
     return &map->by_number[number]->keyspace;
 }
 
 const char *ct_map_document_of(const ct_entry *entry, size_t *length)
 {
-    const slot *s = (const slot *)entry;
+    const slot *s = slot_of(entry);
     *length = s->hh.keylen - sizeof(uint32_t);
     return (const char *)s->key + sizeof(uint32_t);
 }

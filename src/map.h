@@ -47,10 +47,11 @@ ct_entry *ct_map_find_document(ct_map *map, const ct_keyspace *keyspace, const c
 ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length);
 
 /**
- * Asks for the memory that looking up these keys is going to need, so that the processor fetches it for all of them at
- * once instead of for one after the other. It changes nothing. At most CT_MAP_AHEAD coordinates; text may be NULL.
+ * Finds the entries of many keys, at most CT_MAP_AHEAD: the processor fetches the memory for all of them at once
+ * instead of for one after the other. entries[i] is NULL if there is none, or if text of the key is NULL. It changes
+ * nothing.
  */
-void ct_map_expect(ct_map *map, const ctrack_coordinate *coordinates, size_t count);
+void ct_map_find_many(ct_map *map, const ctrack_coordinate *coordinates, size_t count, ct_entry **entries);
 #define CT_MAP_AHEAD 32
 
 /**
