@@ -433,8 +433,8 @@ static int read_text(void *data, size_t size, size_t *got, void *argument)
 static void judge_dump(run *r, int tracker, ctrack_status status, text_buffer *buffer)
 {
     ctrack_error error;
-    ctrack_status checked =
-        ctrack_restore(r->trackers[tracker], read_text, buffer, "dump", CTRACK_RESTORE_CHECK, NULL, &error);
+    ctrack_status checked = ctrack_restore(r->trackers[tracker], read_text, buffer, "dump",
+                                           CTRACK_RESTORE_MERGE | CTRACK_RESTORE_CHECK, NULL, &error);
     if (status == CTRACK_OK ? checked != CTRACK_OK : checked != CTRACK_FORMAT) {
         violation(r->place, "ctrack_dump is %s, and what it wrote is %s to ctrack_restore: %s",
                   ctrack_status_name(status), ctrack_status_name(checked), error.message);
