@@ -50,7 +50,7 @@ struct ct_map {
     binding *bindings;
     const space *last_space;     /* the last one found: mostly the next one too */
     const binding *last_binding; /* likewise */
-    unsigned char *scratch;      /* a hash key under construction */
+    unsigned char *scratch;      /* a hash key under construction; has room for the longest one that is in use */
     size_t scratch_capacity;
     slot *ahead[CT_MAP_AHEAD]; /* loaded, and not in the table yet */
     size_t ahead_count;
@@ -142,8 +142,8 @@ static space *find_space(ct_map *map, const char *scope, size_t scope_length, co
                          unsigned *hash)
 {
     size_t length = scope_length + branch_length + 2;
-    if (reserve_scratch(map, length) != 0) {
-        return NULL;
+    if (length > map->scratch_capacity) {
+        return NULL; /* longer than any that there is */
     }
     memcpy(map->scratch, scope, scope_length + 1);
     memcpy(map->scratch + scope_length + 1, branch, branch_length + 1);
@@ -176,16 +176,18 @@ ct_keyspace *ct_map_keyspace(ct_map *map, const char *scope, const char *branch)
     if (space_is(map->last_space, scope, branch)) {
         return &((space *)map->last_space)->keyspace;
     }
-    size_t scope_length = strlen(scope), branch_length = strlen(branch);
+    size_t scope_length = strlen(scope), branch_length = strlen(branch), length = scope_length + branch_length + 2;
     unsigned hash = 0;
+    if (reserve_scratch(map, length) != 0) {
+        return NULL;
+    }
     space *k = find_space(map, scope, scope_length, branch, branch_length, &hash);
     if (k != NULL) {
         map->last_space = k;
         return &k->keyspace;
     }
-    size_t length = scope_length + branch_length + 2;
     void *by_number = map->by_number;
-    if (map->scratch_capacity < length || map->space_count == UINT32_MAX ||
+    if (map->space_count == UINT32_MAX ||
         ct_grow(&by_number, &map->by_number_capacity, map->space_count + 1, sizeof *map->by_number) != 0) {
         return NULL;
     }
@@ -249,10 +251,10 @@ bool ct_map_bound(ct_map *map, int64_t file_id, ct_keyspace **keyspace)
 
 /* ---------------------------------------------------------------- entries */
 
-/* Leaves the key in the scratch and returns its length, 0 if there is no memory. */
+/* Leaves the key in the scratch and returns its length; 0 if it is longer than any that there is. */
 static size_t build_key(ct_map *map, uint32_t number, const char *document_id, size_t length)
 {
-    if (reserve_scratch(map, sizeof number + length) != 0) {
+    if (sizeof number + length > map->scratch_capacity) {
         return 0;
     }
     memcpy(map->scratch, &number, sizeof number);
@@ -300,10 +302,10 @@ ct_entry *ct_map_find_or_add(ct_map *map, const ctrack_key *key)
 
 ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size)
 {
-    size_t length = build_key(map, keyspace->number, document_id, size);
-    if (length == 0) {
+    if (reserve_scratch(map, sizeof keyspace->number + size) != 0) {
         return NULL;
     }
+    size_t length = build_key(map, keyspace->number, document_id, size);
     unsigned hash = hash_of(map, map->scratch, length);
     slot *s = find_slot(map, map->scratch, length, hash);
     if (s != NULL) {
@@ -461,7 +463,7 @@ int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_i
                 int64_t file_id, ct_entry **entry)
 {
     size_t length = sizeof keyspace->number + size, repeated;
-    slot *s = ct_alloc(sizeof *s + length);
+    slot *s = reserve_scratch(map, length) == 0 ? ct_alloc(sizeof *s + length) : NULL;
     if (s == NULL) {
         return -1;
     }

@@ -38,7 +38,7 @@ typedef struct ct_map ct_map;
 ct_map *ct_map_new(void); /**< NULL: no memory */
 void ct_map_free(ct_map *map);
 
-/** The entry of a key, NULL if there is none. The key's text need not be valid, but not NULL. */
+/** The entry of a key, NULL if there is none: it needs no memory. The key's text need not be valid, but not NULL. */
 ct_entry *ct_map_find(ct_map *map, const ctrack_key *key);
 /** The same, and makes the entry (CT_UNSEEN) if there is none. NULL: no memory. The key must be valid. */
 ct_entry *ct_map_find_or_add(ct_map *map, const ctrack_key *key);

@@ -519,6 +519,23 @@ static void test_looking_for_a_key_that_is_there_needs_no_memory(void **state)
     free(longest);
 }
 
+static void test_looking_for_a_key_that_was_loaded_needs_no_memory(void **state)
+{
+    ct_map *map = *state;
+    char *longest = repeated('x', CTRACK_TEXT_MAX);
+    ctrack_key k = key_of(longest, "document", "main");
+    ct_entry *entry = NULL;
+    size_t repetitions;
+    const ct_keyspace *keyspace = ct_map_keyspace(map, k.scope, k.branch);
+    assert_int_equal(ct_map_load(map, keyspace, longest, CTRACK_TEXT_MAX, 7, 0, &entry), 0);
+    assert_int_equal(ct_map_load_end(map, &repetitions), 0);
+    memory_fail_after(0);
+    const ct_entry *found = find(map, k);
+    assert_false(memory_has_failed());
+    assert_ptr_equal(found, entry);
+    free(longest);
+}
+
 static void test_releasing_needs_no_memory(void **state)
 {
     ct_map *map = *state;
@@ -676,6 +693,7 @@ int main(int argc, char **argv)
         MAP_TEST(test_many_keys_are_found_at_once),
         cmocka_unit_test(test_loading_without_memory_says_so_and_leaks_nothing),
         MAP_TEST(test_looking_for_a_key_that_is_there_needs_no_memory),
+        MAP_TEST(test_looking_for_a_key_that_was_loaded_needs_no_memory),
         MAP_TEST(test_releasing_needs_no_memory),
     };
     return SUPPORT_MAIN(argc, argv, "map", tests, NULL);
