@@ -5,8 +5,7 @@
  *
  * A scenario has thousands of them, most of them in SQLite's parser. --points N takes about so many of each scenario,
  * evenly spread, and all those of the library's own code; without it, all. --scenario NAME runs one scenario, from
- * allocation
- * --first N on; --part P --parts N every N-th one.
+ * allocation --first N on; --part P --parts N fails every N-th of the allocations taken.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +75,7 @@ static void run_point(const scenario *s, const char *directory, long point, long
 static unsigned long sweep(const scenario *s, const char *directory, long wanted)
 {
     static const long times[3] = {1, 3, FAULT_FOR_EVER};
-    unsigned long points = 0;
+    unsigned long points = 0, taken = 0;
     memset(ours, 0, sizeof ours);
     run_point(s, directory, -1, 0);
     long count = fault_opportunities() < ALLOCATIONS ? fault_opportunities() : ALLOCATIONS;
@@ -85,7 +84,7 @@ static unsigned long sweep(const scenario *s, const char *directory, long wanted
     memcpy(own, ours, sizeof own);
     for (long point = (long)fault_option("first", 0); point < count && !fault_enough(); point++) {
         for (long t = 0; t < 3; t++) {
-            if (own[point] || point % step == t * step / 3) {
+            if ((own[point] || point % step == t * step / 3) && fault_is_mine(taken++)) {
                 run_point(s, directory, point, times[t]);
                 points++;
             }
@@ -99,7 +98,6 @@ int main(int argc, char **argv)
 {
     fault_options(argc, argv);
     unsigned long points = 0;
-    size_t parts = (size_t)fault_option("parts", 1);
     long wanted = (long)fault_option("points", LONG_MAX);
     const char *only = fault_text("scenario", NULL);
     install();
@@ -107,7 +105,7 @@ int main(int argc, char **argv)
     shim_install();
     const char *directory = fault_directory();
     run_make_templates(directory);
-    for (size_t i = (size_t)fault_option("part", 0); i < scenarios_count && !fault_enough(); i += parts) {
+    for (size_t i = 0; i < scenarios_count && !fault_enough(); i++) {
         if (only == NULL || strcmp(only, scenarios[i].name) == 0) {
             points += sweep(&scenarios[i], directory, wanted);
         }

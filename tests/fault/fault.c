@@ -95,15 +95,15 @@ unsigned long violations(void)
 int fault_report(const char *name, unsigned long count, const char *format, ...)
 {
     unsigned long least = (unsigned long)fault_option("least", 0);
+    if (count < least) {
+        printf("too few: there should be at least %lu\n", least);
+    }
     va_list arguments;
     va_start(arguments, format);
     printf("%s: %lu ", name, count);
     vprintf(format, arguments);
     printf(", %lu violations\n", found);
     va_end(arguments);
-    if (count < least) {
-        printf("%s: that is less than the %lu that it should be\n", name, least);
-    }
     return found > 0 || count < least ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -145,6 +145,11 @@ unsigned long long fault_option(const char *name, unsigned long long otherwise)
 bool fault_enough(void)
 {
     return found >= fault_option("enough", ULLONG_MAX);
+}
+
+bool fault_is_mine(unsigned long number)
+{
+    return number % fault_option("parts", 1) == fault_option("part", 0);
 }
 
 /* ---------------------------------------------------------------- the directory */

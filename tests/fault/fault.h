@@ -27,8 +27,8 @@ unsigned long violations(void);
 bool fault_enough(void);
 
 /**
- * The harness's last line: `name: N what …, V violations`. Returns main()'s result: 0 if there were no violations and
- * as many of what is counted as `--least` asks for.
+ * The harness's last line: `name: N what, V violations`, of which tests/figures.sh makes a table. Returns main()'s
+ * result: 0 if there were no violations and as many of what is counted as `--least` asks for.
  */
 int fault_report(const char *name, unsigned long count, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -39,6 +39,12 @@ void fault_options(int argc, char **argv);
 /** What stands behind `--name` in them; `otherwise` if nothing does. */
 const char *fault_text(const char *name, const char *otherwise);
 unsigned long long fault_option(const char *name, unsigned long long otherwise);
+
+/**
+ * Whether this process tries the N-th of what is tried in a row: `--parts P --part I` leaves the others to other
+ * processes.
+ */
+bool fault_is_mine(unsigned long number);
 
 /** A new directory for files that are written often: in memory where there is one. */
 const char *fault_directory(void);

@@ -4,7 +4,7 @@
  * system call, for every N; then the file must hold what the books say, which both processes share. What the process
  * had locked is free, and what it left in shared memory does not mislead whoever comes next.
  *
- * --scenario NAME runs one scenario; --part P --parts N every N-th one.
+ * --scenario NAME runs one scenario; --part P --parts N kills at every N-th call.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <errno.h>
@@ -83,28 +83,37 @@ static bool kill_at(const scenario *s, const char *directory, long stop)
     return reached;
 }
 
+static unsigned long sweep(const scenario *s, const char *directory)
+{
+    unsigned long kills = 0;
+    bool more = true;
+    for (long stop = 0; more && !fault_enough(); stop++) {
+        if (fault_is_mine((unsigned long)stop)) {
+            more = kill_at(s, directory, stop);
+            kills += more;
+        }
+    }
+    return kills;
+}
+
 int main(int argc, char **argv)
 {
     fault_options(argc, argv);
     unsigned long kills = 0;
-    size_t parts = (size_t)fault_option("parts", 1);
     const char *only = fault_text("scenario", NULL);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ledger_init_keys();
     shim_install();
     const char *directory = fault_directory();
     run_make_templates(directory);
-    for (size_t i = (size_t)fault_option("part", 0); i < scenarios_count && !fault_enough(); i += parts) {
+    for (size_t i = 0; i < scenarios_count && !fault_enough(); i++) {
         const scenario *s = &scenarios[i];
         if (!s->writes || s->threads || (only != NULL && strcmp(only, s->name) != 0)) {
             continue;
         }
-        long stop = 0;
-        while (!fault_enough() && kill_at(s, directory, stop)) {
-            stop++;
-        }
-        printf("  %-36s %5ld kills\n", s->name, stop);
-        kills += (unsigned long)stop;
+        unsigned long count = sweep(s, directory);
+        printf("  %-36s %5lu kills\n", s->name, count);
+        kills += count;
     }
     fault_remove_directory();
     return fault_report("kill_at_calls", kills, "kills at system calls");

@@ -377,5 +377,6 @@ int main(int argc, char **argv)
         }
     }
     fault_remove_directory();
-    return fault_report("kills", kills, "kills at random moments, --seed %llu", seed);
+    printf("  --seed %llu\n", seed);
+    return fault_report("kills", kills, "kills at random moments");
 }

@@ -439,8 +439,8 @@ int main(int argc, char **argv)
     if (cuts < 0) {
         return SKIPPED;
     }
-    int result = fault_report(
-        "real_cuts", (unsigned long)cuts, "power cuts on %s, in %lu steps with %lu exported copies, --seed %llu",
-        system, (unsigned long)atomic_load(&shared->steps), (unsigned long)atomic_load(&shared->exports), seed);
+    printf("  %lu steps with %lu exported copies, --seed %llu\n", (unsigned long)atomic_load(&shared->steps),
+           (unsigned long)atomic_load(&shared->exports), seed);
+    int result = fault_report("real_cuts", (unsigned long)cuts, "power cuts on %s", system);
     return interrupted ? EXIT_FAILURE : result;
 }

@@ -5,7 +5,7 @@
  * call may have done its work in part or as a whole, it does. BUSY is never made up: another connection really takes
  * the lock at that moment.
  *
- * --scenario NAME runs one scenario; --part P --parts N every N-th one.
+ * --scenario NAME runs one scenario; --part P --parts N fails every N-th call.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,7 +174,7 @@ static unsigned long sweep(const scenario *s, const char *directory)
     shim_call made[CALLS];
     memcpy(made, calls, sizeof made);
     for (long point = 0; point < count && !fault_enough(); point++) {
-        for (size_t i = 0; i < WAYS && ways[made[point]][i].code != 0; i++) {
+        for (size_t i = 0; fault_is_mine((unsigned long)point) && i < WAYS && ways[made[point]][i].code != 0; i++) {
             for (size_t t = 0; t < sizeof times / sizeof times[0]; t++) {
                 run_point(s, directory, point, shim_call_name(made[point]), &ways[made[point]][i], times[t]);
                 points++;
@@ -189,14 +189,13 @@ int main(int argc, char **argv)
 {
     fault_options(argc, argv);
     unsigned long points = 0;
-    size_t parts = (size_t)fault_option("parts", 1);
     const char *only = fault_text("scenario", NULL);
     ledger_init_keys();
     shim_install();
     const char *directory = fault_directory();
     run_make_templates(directory);
     shim_hook(fail_in_turn, NULL);
-    for (size_t i = (size_t)fault_option("part", 0); i < scenarios_count && !fault_enough(); i += parts) {
+    for (size_t i = 0; i < scenarios_count && !fault_enough(); i++) {
         if (only == NULL || strcmp(only, scenarios[i].name) == 0) {
             points += sweep(&scenarios[i], directory);
         }
