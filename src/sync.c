@@ -19,6 +19,11 @@ static void must(int result)
     }
 }
 
+static struct timespec to_timespec(int64_t nanoseconds)
+{
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
+}
+
 int ct_mutex_init(ct_mutex *mutex)
 {
     return pthread_mutex_init(&mutex->mutex, NULL) == 0 ? 0 : -1;
@@ -62,7 +67,7 @@ void ct_condition_wait(ct_condition *condition, ct_mutex *mutex, int64_t deadlin
         must(pthread_cond_wait(&condition->condition, &mutex->mutex));
         return;
     }
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
+    struct timespec until = to_timespec(deadline);
     int result = pthread_cond_timedwait(&condition->condition, &mutex->mutex, &until);
     must(result == ETIMEDOUT ? 0 : result);
 }
@@ -88,31 +93,40 @@ void ct_gate_open(ct_gate *gate)
     must(sem_post(&gate->semaphore));
 }
 
+#ifdef CTRACK_SEM_CLOCKWAIT
+/* POSIX.1-2024, and in glibc since 2.30. */
+static int wait_until(ct_gate *gate, int64_t deadline)
+{
+    struct timespec until = to_timespec(deadline);
+    return sem_clockwait(&gate->semaphore, CLOCK_MONOTONIC, &until);
+}
+#else
 /*
- * POSIX semaphores time out on the wall clock, which may be set while we wait. So we wait in slices, and the monotonic
- * clock has the last word: never early. If the wall clock is set back, a slice takes that much longer; the service
- * thread, which sleeps on the monotonic clock, ends the wait in time unless a callback holds it up.
+ * Before POSIX.1-2024 semaphores time out on the wall clock only, which may be set while we wait. So we wait in slices,
+ * and the monotonic clock has the last word: never early. If the wall clock is set back, a slice takes that much
+ * longer; the service thread, which sleeps on the monotonic clock, ends the wait in time unless a callback holds it up.
  */
 #define SLICE_NANOSECONDS INT64_C(1000000000)
 
-static int wait_a_slice(ct_gate *gate, int64_t nanoseconds)
+static int wait_until(ct_gate *gate, int64_t deadline)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t sum = until.tv_nsec + (nanoseconds < SLICE_NANOSECONDS ? nanoseconds : SLICE_NANOSECONDS);
-    until.tv_sec += (time_t)(sum / 1000000000);
-    until.tv_nsec = (long)(sum % 1000000000);
+    struct timespec now;
+    int64_t left = deadline - ct_clock_monotonic();
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t slice_end =
+        (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + (left < SLICE_NANOSECONDS ? left : SLICE_NANOSECONDS);
+    struct timespec until = to_timespec(slice_end);
     return sem_timedwait(&gate->semaphore, &until);
 }
+#endif
 
 bool ct_gate_wait(ct_gate *gate, int64_t deadline)
 {
     for (;;) {
-        int64_t left = deadline == CT_NEVER ? CT_NEVER : deadline - ct_clock_monotonic();
-        if (left <= 0) {
+        if (deadline != CT_NEVER && deadline <= ct_clock_monotonic()) {
             return sem_trywait(&gate->semaphore) == 0;
         }
-        int result = deadline == CT_NEVER ? sem_wait(&gate->semaphore) : wait_a_slice(gate, left);
+        int result = deadline == CT_NEVER ? sem_wait(&gate->semaphore) : wait_until(gate, deadline);
         if (result == 0) {
             return true;
         }
@@ -142,7 +156,7 @@ bool ct_thread_is_current(const ct_thread *thread)
 
 void ct_thread_nap(int64_t nanoseconds)
 {
-    struct timespec time = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
+    struct timespec time = to_timespec(nanoseconds);
     nanosleep(&time, NULL);
 }
 
