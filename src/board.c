@@ -211,7 +211,7 @@ int ct_board_copy_entry(const ct_board *board, const ct_entry *entry, int64_t in
     const char *text[3] = {NULL, keyspace->scope, keyspace->branch};
     size_t length[3] = {0, keyspace->scope_length, keyspace->branch_length};
     text[0] = ct_map_document_of(entry, &length[0]);
-    return ct_snapshot_add_text(snapshot, text, length, index, target);
+    return ct_snapshot_add(snapshot, text, length, index, target);
 }
 
 ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_error *error)

@@ -25,6 +25,13 @@
 
 /* ---------------------------------------------------------------- reporting */
 
+/* `status`, or CTRACK_ABORTED if it is what the callback has brought about. */
+static ctrack_status outcome_of(const ct_reporter *reporter, ctrack_status status, ctrack_error *error)
+{
+    return reporter->cancelled ? ct_error_set(error, CTRACK_ABORTED, "given up, as the progress callback asked")
+                               : status;
+}
+
 ctrack_status ct_report(ct_reporter *reporter, uint64_t done, uint64_t total, ctrack_error *error)
 {
     reporter->done = done;
@@ -32,13 +39,7 @@ ctrack_status ct_report(ct_reporter *reporter, uint64_t done, uint64_t total, ct
     if (reporter->callback != NULL && !reporter->cancelled) {
         reporter->cancelled = reporter->callback(done, total, reporter->argument) != 0;
     }
-    return ct_report_outcome(reporter, CTRACK_OK, error);
-}
-
-ctrack_status ct_report_outcome(const ct_reporter *reporter, ctrack_status status, ctrack_error *error)
-{
-    return reporter->cancelled ? ct_error_set(error, CTRACK_ABORTED, "given up, as the progress callback asked")
-                               : status;
+    return outcome_of(reporter, CTRACK_OK, error);
 }
 
 static int report_again(void *argument)
@@ -47,7 +48,8 @@ static int report_again(void *argument)
     return ct_report(reporter, reporter->done, reporter->total, NULL) != CTRACK_OK;
 }
 
-void ct_report_during(ct_reporter *reporter, sqlite3 *db)
+/* Has SQLite report again and again during long statements on the connection, which fail once it is enough. */
+static void report_during(ct_reporter *reporter, sqlite3 *db)
 {
     if (reporter->callback != NULL) {
         sqlite3_progress_handler(db, STEPS, report_again, reporter);
@@ -234,7 +236,7 @@ static ctrack_status add(check *c, const rule *broken, int64_t row, const char *
 static ctrack_status judge(check *c, const rule *broken, ctrack_status status, const ctrack_error *why,
                            ctrack_error *error)
 {
-    status = ct_report_outcome(c->reporter, status, error);
+    status = outcome_of(c->reporter, status, error);
     if (status == CTRACK_CORRUPT) {
         return add(c, broken, CTRACK_NO_ROW, why->message, error);
     }
@@ -367,7 +369,7 @@ ctrack_status ct_check(sqlite3 *db, bool quick, ctrack_finding_callback *found, 
         return ct_sql_fail(db, code, "set up the connection", error);
     }
     sqlite3_limit(db, SQLITE_LIMIT_LENGTH, INT32_MAX); /* other tables may have rows of any size */
-    ct_report_during(reporter, db);
+    report_during(reporter, db);
     if (!quick) {
         status = ct_report(reporter, 0, RULES + 2, error);
     }

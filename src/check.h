@@ -17,10 +17,6 @@ typedef struct ct_reporter {
 
 /** Reports; CTRACK_ABORTED once the callback has said that it is enough. */
 ctrack_status ct_report(ct_reporter *reporter, uint64_t done, uint64_t total, ctrack_error *error);
-/** Has SQLite report again and again during long statements on the connection, which fail once it is enough. */
-void ct_report_during(ct_reporter *reporter, sqlite3 *db);
-/** `status`, or CTRACK_ABORTED if it is what the callback has brought about. */
-ctrack_status ct_report_outcome(const ct_reporter *reporter, ctrack_status status, ctrack_error *error);
 
 /**
  * Checks the database in one read transaction of the caller's, or in one of its own for each rule.

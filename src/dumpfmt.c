@@ -1000,11 +1000,6 @@ ctrack_status ct_dump_reader_next(ct_dump_reader *reader, const ct_dump_row **ro
     return give(&reader->fault, error);
 }
 
-size_t ct_dump_reader_line(const ct_dump_reader *reader)
-{
-    return reader->line;
-}
-
 void ct_dump_reader_free(ct_dump_reader *reader)
 {
     if (reader == NULL) {

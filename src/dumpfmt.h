@@ -68,9 +68,6 @@ size_t ct_dump_reader_read_models(const ct_dump_reader *reader, const char *cons
  */
 ctrack_status ct_dump_reader_next(ct_dump_reader *reader, const ct_dump_row **row, ctrack_error *error);
 
-/** The line that was read last, from 1, for messages of the caller's own. */
-size_t ct_dump_reader_line(const ct_dump_reader *reader);
-
 void ct_dump_reader_free(ct_dump_reader *reader); /**< NULL is fine */
 
 #endif

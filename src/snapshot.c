@@ -63,8 +63,8 @@ static const char *share_text(ctrack_snapshot *snapshot, const char *last, const
     return copy_text(snapshot, text, length);
 }
 
-int ct_snapshot_add_text(ctrack_snapshot *snapshot, const char *const text[3], const size_t length[3],
-                         int64_t operation_index, int64_t target)
+int ct_snapshot_add(ctrack_snapshot *snapshot, const char *const text[3], const size_t length[3],
+                    int64_t operation_index, int64_t target)
 {
     void *grown = snapshot->filling;
     if (ct_grow(&grown, &snapshot->capacity, snapshot->count + 1, sizeof(entry)) != 0) {
@@ -82,13 +82,6 @@ int ct_snapshot_add_text(ctrack_snapshot *snapshot, const char *const text[3], c
     snapshot->filling[snapshot->count++] =
         (entry){.coordinate = {document_id, scope, branch, operation_index}, .target = target};
     return 0;
-}
-
-int ct_snapshot_add(ctrack_snapshot *snapshot, const ctrack_coordinate *coordinate, int64_t target)
-{
-    const char *const text[3] = {coordinate->document_id, coordinate->scope, coordinate->branch};
-    const size_t length[3] = {strlen(text[0]), strlen(text[1]), strlen(text[2])};
-    return ct_snapshot_add_text(snapshot, text, length, coordinate->operation_index, target);
 }
 
 /* By key; of equal keys the highest index first. */

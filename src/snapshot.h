@@ -10,12 +10,10 @@
 
 ctrack_snapshot *ct_snapshot_new(void); /**< NULL: no memory */
 
-/** Copies a coordinate in, with the target that ctrack_snapshot_targets() gives (if any is not -1). 0, or -1: no
- * memory. */
-int ct_snapshot_add(ctrack_snapshot *snapshot, const ctrack_coordinate *coordinate, int64_t target);
-/** The same for text that is not NUL-terminated. */
-int ct_snapshot_add_text(ctrack_snapshot *snapshot, const char *const text[3], const size_t length[3],
-                         int64_t operation_index, int64_t target);
+/** Copies in a coordinate, whose text (document_id, scope, branch) need not be NUL-terminated, with the target that
+ * ctrack_snapshot_targets() gives (if any is not -1). 0, or -1: no memory. */
+int ct_snapshot_add(ctrack_snapshot *snapshot, const char *const text[3], const size_t length[3],
+                    int64_t operation_index, int64_t target);
 
 /** Sorts; of equal keys the highest index stays. 0, or -1: no memory. Nothing may be added afterwards. */
 int ct_snapshot_seal(ctrack_snapshot *snapshot);

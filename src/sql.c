@@ -5,7 +5,8 @@
 
 #include "error.h"
 
-ctrack_status ct_sql_status(int code)
+/* What a result code of SQLite (extended ones too) is to our callers. */
+static ctrack_status status_of(int code)
 {
     switch (code & 0xFF) {
     case SQLITE_OK:
@@ -34,7 +35,7 @@ ctrack_status ct_sql_status(int code)
 ctrack_status ct_sql_fail(sqlite3 *db, int code, const char *doing, ctrack_error *error)
 {
     const char *reason = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
-    return ct_error_set(error, ct_sql_status(code), "cannot %s: %s (SQLite %d)", doing, reason, code);
+    return ct_error_set(error, status_of(code), "cannot %s: %s (SQLite %d)", doing, reason, code);
 }
 
 ctrack_status ct_sql_exec(sqlite3 *db, const char *sql, const char *doing, ctrack_error *error)

@@ -9,9 +9,8 @@
 
 #include "ctrack.h"
 
-/** What a result code of SQLite (extended ones too) is to our callers. */
-ctrack_status ct_sql_status(int code);
-/** Fills the error from the connection's last one. Returns ct_sql_status(code). */
+/** Fills the error from the connection's last one. Returns what the result code (extended ones too) is to our callers.
+ */
 ctrack_status ct_sql_fail(sqlite3 *db, int code, const char *doing, ctrack_error *error);
 
 ctrack_status ct_sql_exec(sqlite3 *db, const char *sql, const char *doing, ctrack_error *error);

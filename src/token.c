@@ -47,7 +47,7 @@ static bool read_coordinate(parse *p)
     const char *const text[3] = {members[DOCUMENT_ID].text.text, members[SCOPE].text.text, members[BRANCH].text.text};
     const size_t length[3] = {members[DOCUMENT_ID].text.length, members[SCOPE].text.length,
                               members[BRANCH].text.length};
-    if (ct_snapshot_add_text(p->snapshot, text, length, members[OPERATION_INDEX].number, -1) != 0) {
+    if (ct_snapshot_add(p->snapshot, text, length, members[OPERATION_INDEX].number, -1) != 0) {
         return no_memory(p);
     }
     return true;

@@ -12,6 +12,13 @@
 #include "snapshot.h"
 #include "text.h"
 
+static int add(ctrack_snapshot *snapshot, const ctrack_coordinate *coordinate, int64_t target)
+{
+    const char *const text[3] = {coordinate->document_id, coordinate->scope, coordinate->branch};
+    const size_t length[3] = {strlen(text[0]), strlen(text[1]), strlen(text[2])};
+    return ct_snapshot_add(snapshot, text, length, coordinate->operation_index, target);
+}
+
 static void test_an_empty_snapshot_has_no_entries(void **state)
 {
     (void)state;
@@ -34,7 +41,7 @@ static void test_entries_are_copied_sorted_and_kept_at_their_highest(void **stat
         char id[20];
         snprintf(id, sizeof id, "%d", i * 7 % keys);
         const ctrack_coordinate coordinate = {id, "scope", "", i};
-        assert_int_equal(ct_snapshot_add(snapshot, &coordinate, -1), 0);
+        assert_int_equal(add(snapshot, &coordinate, -1), 0);
         memset(id, 'x', sizeof id - 1); /* the caller's text may go */
     }
     assert_int_equal(ct_snapshot_seal(snapshot), 0);
@@ -61,7 +68,7 @@ static void test_text_is_shared_only_where_it_is_equal(void **state)
         /* Lengths count; what stands behind the text does not. */
         const char *const text[3] = {id, scopes[i], "mainline"};
         const size_t length[3] = {1, strlen(scopes[i]), i % 2 == 0 ? 4 : 8};
-        assert_int_equal(ct_snapshot_add_text(snapshot, text, length, i, -1), 0);
+        assert_int_equal(ct_snapshot_add(snapshot, text, length, i, -1), 0);
     }
     assert_int_equal(ct_snapshot_seal(snapshot), 0);
     for (int i = 0; i < 5; i++) {
@@ -82,7 +89,7 @@ static void test_the_longest_text_has_its_place(void **state)
     assert_non_null(snapshot);
     for (size_t cut = 0; cut < 4; cut++) {
         const ctrack_coordinate coordinate = {text + cut, text + cut, text + cut, 1};
-        assert_int_equal(ct_snapshot_add(snapshot, &coordinate, -1), 0);
+        assert_int_equal(add(snapshot, &coordinate, -1), 0);
     }
     assert_int_equal(ct_snapshot_seal(snapshot), 0);
     for (size_t i = 0; i < 4; i++) {
@@ -98,8 +105,8 @@ static void test_targets_stay_with_their_entries(void **state)
     ctrack_snapshot *snapshot = ct_snapshot_new();
     assert_non_null(snapshot);
     const ctrack_coordinate b = {"b", "", "", -1}, a = {"a", "", "", 4};
-    assert_int_equal(ct_snapshot_add(snapshot, &b, 7), 0);
-    assert_int_equal(ct_snapshot_add(snapshot, &a, 9), 0);
+    assert_int_equal(add(snapshot, &b, 7), 0);
+    assert_int_equal(add(snapshot, &a, 9), 0);
     assert_int_equal(ct_snapshot_seal(snapshot), 0);
     const int64_t *targets = ctrack_snapshot_targets(snapshot);
     assert_non_null(targets);
@@ -114,7 +121,7 @@ static void test_a_snapshot_that_was_not_sealed_can_be_freed(void **state)
     ctrack_snapshot *snapshot = ct_snapshot_new();
     assert_non_null(snapshot);
     const ctrack_coordinate coordinate = {"d", "s", "b", 1};
-    assert_int_equal(ct_snapshot_add(snapshot, &coordinate, -1), 0);
+    assert_int_equal(add(snapshot, &coordinate, -1), 0);
     ctrack_snapshot_free(snapshot);
 }
 
