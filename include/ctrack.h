@@ -83,7 +83,8 @@
  *
  * Handles are opaque. Calls return a status; out-parameters are set only on CTRACK_OK. `error` comes last, belongs to
  * the caller, may be NULL, and is filled whenever a call fails. Strings and arrays passed in are borrowed for the call
- * and copied if kept. Unless a call says otherwise any thread may call it at any time.
+ * and copied if kept. A tracker, array, text, callback or out-parameter that is NULL where one is needed is
+ * CTRACK_INVALID. Unless a call says otherwise any thread may call it at any time.
  */
 
 #include <stdbool.h>

@@ -70,7 +70,9 @@ ctrack_status ct_key_parse(char *text, ctrack_key *key, size_t lengths[3], ctrac
 
 ctrack_status ctrack_key_parse(char *text, ctrack_key *key, ctrack_error *error)
 {
-    return ct_key_parse(text, key, NULL, error);
+    return text != NULL && key != NULL
+               ? ct_key_parse(text, key, NULL, error)
+               : ct_error_set(error, CTRACK_INVALID, "%s is NULL", text == NULL ? "text" : "key");
 }
 
 /* Puts a byte at text[*length] if it, and the NUL after it, have room there; counts it in any case. */

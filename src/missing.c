@@ -37,6 +37,9 @@ ctrack_status ctrack_promise_missing(ctrack_promise *promise, ctrack_snapshot **
     if (status != CTRACK_OK) {
         return status;
     }
+    if (missing == NULL) {
+        return ct_error_set(error, CTRACK_INVALID, "missing is NULL");
+    }
     ctrack_snapshot *made = ct_snapshot_new();
     int result = made != NULL ? 0 : -1;
     ct_mutex_lock(&promise->board->lock);

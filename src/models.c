@@ -78,6 +78,9 @@ ctrack_status ctrack_read_models(ctrack *tracker, ctrack_read_model_list **list,
     if (status != CTRACK_OK) {
         return status;
     }
+    if (list == NULL) {
+        return ct_tracker_leave(tracker, ct_error_set(error, CTRACK_INVALID, "list is NULL"));
+    }
     ctrack_read_model_list *made = ct_alloc_array(1, sizeof *made);
     if (made == NULL) {
         status = ct_error_no_memory(error);

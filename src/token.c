@@ -151,6 +151,9 @@ ctrack_status ctrack_token_parse(const char *json, size_t length, ctrack_snapsho
 {
     parse p = {.coordinate = {CT_JSON_TEXT("documentId"), CT_JSON_TEXT("scope"), CT_JSON_TEXT("branch"),
                               CT_JSON_INTEGER("operationIndex")}};
+    if (json == NULL || coordinates == NULL) {
+        return ct_error_set(error, CTRACK_INVALID, "%s is NULL", json == NULL ? "json" : "coordinates");
+    }
     ct_json_init(&p.json, json, length);
     p.snapshot = ct_snapshot_new();
     ctrack_status status = CTRACK_OK;

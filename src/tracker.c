@@ -141,8 +141,9 @@ ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack 
     if (status != CTRACK_OK) {
         return status;
     }
-    if (path == NULL && options.read_only) {
-        return ct_error_set(error, CTRACK_INVALID, "options: read_only needs a file");
+    if (tracker == NULL || (path == NULL && options.read_only)) {
+        return ct_error_set(error, CTRACK_INVALID,
+                            tracker == NULL ? "tracker is NULL" : "options: read_only needs a file");
     }
     ctrack *made = new_tracker(&options);
     if (made == NULL) {
