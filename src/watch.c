@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#if defined(__linux__) && !defined(CT_WATCH_POLLING)
-#define INOTIFY
+#ifdef __linux__
 #include <sys/inotify.h>
 #endif
 
@@ -20,7 +19,7 @@
 /* Without: measured at 0.5 ms from commit to notice, at 1.3 % of a core. */
 #define POLL_MS 1
 
-#ifdef INOTIFY
+#ifdef __linux__
 /* A descriptor that becomes readable when either file is written; -1 if there is none. */
 static int make_notifier(const char *path)
 {
