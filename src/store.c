@@ -496,9 +496,12 @@ static ctrack_status inspect(ct_store *store, ctrack_error *error)
     return status;
 }
 
-static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *options, ctrack_error *error)
+ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability, ctrack_error *error)
 {
-    bool full = options->durability == CTRACK_DURABLE_FULL;
+    if (store->read_only) {
+        return CTRACK_OK;
+    }
+    bool full = durability == CTRACK_DURABLE_FULL;
     ctrack_status status = ct_sql_pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
     status =
         status == CTRACK_OK
@@ -509,13 +512,18 @@ static ctrack_status set_up_for_writing(ct_store *store, const ctrack_options *o
         status == CTRACK_OK ? ct_sql_pragma(store->db, "PRAGMA main.synchronous", full ? "2" : "1", error) : status;
     status = status == CTRACK_OK ? ct_sql_pragma(store->db, "PRAGMA wal_autocheckpoint = 0", "0", error) : status;
     sqlite3_wal_hook(store->db, count_pages, store);
-    if (status == CTRACK_OK && store->schema < ct_migrations_count) {
+    if (status == CTRACK_OK && !ct_store_is_current(store)) {
         status = ct_migrate_apply(store->db, error);
     }
-    return status;
+    return status == CTRACK_OK ? status : ct_error_context(error, status, "%s", ct_store_path(store));
 }
 
-static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctrack_error *error)
+bool ct_store_is_current(const ct_store *store)
+{
+    return store->schema == ct_migrations_count;
+}
+
+static ctrack_status set_up(ct_store *store, ctrack_error *error)
 {
     sqlite3_busy_handler(store->db, try_again, store);
     ct_store_distrust(store->db);
@@ -525,17 +533,14 @@ static ctrack_status set_up(ct_store *store, const ctrack_options *options, ctra
     status = status == CTRACK_OK ? ct_sql_pragma(store->db, cache, NULL, error) : status;
     status =
         status == CTRACK_OK ? ct_sql_integer(store->db, "PRAGMA main.page_size", &store->page_bytes, error) : status;
-    if (status != CTRACK_OK) {
+    if (status != CTRACK_OK || !store->read_only) {
         return status;
     }
-    if (!store->read_only) {
-        return set_up_for_writing(store, options, error);
-    }
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    bool fine = store->any_schema || store->schema == ct_migrations_count;
-    return fine ? CTRACK_OK
-                : ct_error_set(error, CTRACK_READ_ONLY,
-                               "the file has no current ctrack schema and is open for reading only");
+    return store->any_schema || ct_store_is_current(store)
+               ? CTRACK_OK
+               : ct_error_set(error, CTRACK_READ_ONLY,
+                              "the file has no current ctrack schema and is open for reading only");
 }
 
 /* The ends of a transaction are prepared before any begins: without memory it could neither commit nor be rolled back.
@@ -558,8 +563,7 @@ static ctrack_status remember_file(ct_store *store, ctrack_error *error)
     return CTRACK_OK;
 }
 
-static ctrack_status open_database(ct_store *store, const char *path, const ctrack_options *options,
-                                   ctrack_error *error)
+static ctrack_status open_database(ct_store *store, const char *path, ctrack_error *error)
 {
     char *name = NULL;
     ctrack_status status = ct_file_name(path, &name, error);
@@ -569,7 +573,7 @@ static ctrack_status open_database(ct_store *store, const char *path, const ctra
     if (status == CTRACK_OK) {
         status = ct_sql_open(name, store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, "open the file",
                              &store->db, error);
-        status = status == CTRACK_OK ? set_up(store, options, error) : status;
+        status = status == CTRACK_OK ? set_up(store, error) : status;
         status = status == CTRACK_OK ? prepare_ends(store, error) : status;
         status = status == CTRACK_OK ? remember_file(store, error) : status;
         if (status != CTRACK_OK) {
@@ -591,9 +595,9 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
     made->busy_timeout_ms = options->busy_timeout_ms;
     made->data_version = -1;
     made->exposed = ct_store_version_exposed(sqlite3_libversion_number());
-    ctrack_status status = open_database(made, path, options, error);
+    ctrack_status status = open_database(made, path, error);
     if (status != CTRACK_OK) {
-        ct_store_close(made);
+        ct_store_refuse(made);
         return status;
     }
     *store = made;
@@ -602,7 +606,6 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
 
 ctrack_status ct_store_schema(const char *path, int64_t busy_timeout_ms, int *version, ctrack_error *error)
 {
-    const ctrack_options options = CTRACK_OPTIONS_INIT;
     ct_store *store = ct_alloc_array(1, sizeof *store);
     if (store == NULL) {
         return ct_error_no_memory(error);
@@ -610,7 +613,7 @@ ctrack_status ct_store_schema(const char *path, int64_t busy_timeout_ms, int *ve
     store->busy_timeout_ms = ct_store_busy_timeout(busy_timeout_ms);
     store->read_only = true;
     store->any_schema = true;
-    ctrack_status status = open_database(store, path, &options, error);
+    ctrack_status status = open_database(store, path, error);
     if (status == CTRACK_OK) {
         *version = store->schema;
     }
@@ -671,6 +674,16 @@ static uint64_t size_of(const char *path)
 {
     struct stat found;
     return stat(path, &found) == 0 ? (uint64_t)found.st_size : 0;
+}
+
+void ct_store_refuse(ct_store *store)
+{
+    const char *path = store != NULL && store->db != NULL ? ct_store_path(store) : NULL;
+    /* On closing, SQLite would move the log into the database. An empty one, which it may have made, just goes. */
+    if (path != NULL && size_of(sqlite3_filename_wal(path)) > 0) {
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    ct_store_close(store);
 }
 
 void ct_store_sizes(const ct_store *store, uint64_t *file, uint64_t *wal)

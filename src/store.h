@@ -91,9 +91,18 @@ typedef struct ct_store {
     int checkpointed_pages;    /* of these, at the last checkpoint; 0 once the log has been started over */
 } ct_store;
 
-/** Opens the file, creates or checks its schema. Nothing is loaded yet. `options` is complete. */
+/**
+ * Opens the file, creating an empty one if there is none, and checks its schema. Nothing is written to it. `options` is
+ * complete.
+ */
 ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error);
+/** Whether it has all the tables that this library knows, so that progress can be read. */
+bool ct_store_is_current(const ct_store *store);
+/** Makes it what is to be written to: in write-ahead mode, with the current schema. Nothing if it is read-only. */
+ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability, ctrack_error *error);
 void ct_store_close(ct_store *store);
+/** Closes a file that is not to be used, and leaves it and its write-ahead log as they are. */
+void ct_store_refuse(ct_store *store);
 
 /** How many migrations a file has, 0 if it has nothing of ours; it is not touched. Errors: as ct_migrate_check(). */
 ctrack_status ct_store_schema(const char *path, int64_t busy_timeout_ms, int *version, ctrack_error *error);

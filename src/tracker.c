@@ -134,6 +134,24 @@ no_board:
     return NULL;
 }
 
+static ctrack_status load(ctrack *tracker, const char *path, ctrack_error *error)
+{
+    bool followed;
+    ctrack_status status = ct_follow(tracker, &followed, error);
+    return status == CTRACK_OK ? status : ct_error_context(error, status, "%s", path);
+}
+
+/* All there is is read, and so checked, before anything is written: a file that is refused stays as it is. */
+static ctrack_status open_store(ctrack *tracker, const char *path, const ctrack_options *options, ctrack_error *error)
+{
+    ctrack_status status = ct_store_open(path, options, &tracker->store, error);
+    bool wanted = !options->lazy || options->follow;
+    bool current = status == CTRACK_OK && ct_store_is_current(tracker->store);
+    status = wanted && current ? load(tracker, path, error) : status;
+    status = status == CTRACK_OK ? ct_store_make_ready(tracker->store, options->durability, error) : status;
+    return status == CTRACK_OK && wanted && !current ? load(tracker, path, error) : status;
+}
+
 ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack **tracker, ctrack_error *error)
 {
     ctrack_options options;
@@ -150,17 +168,14 @@ ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack 
         return ct_error_no_memory(error);
     }
     if (path != NULL) {
-        status = ct_store_open(path, &options, &made->store, error);
-        if (status == CTRACK_OK && (!options.lazy || options.follow)) {
-            bool followed;
-            status = ct_follow(made, &followed, error);
-            ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
-        }
+        status = open_store(made, path, &options, error);
         if (status == CTRACK_OK && options.follow && ct_follower_need(made) != 0) {
             status = ct_error_set(error, CTRACK_NO_MEMORY, "the follower's thread cannot be started");
         }
     }
     if (status != CTRACK_OK) {
+        ct_store_refuse(made->store);
+        made->store = NULL;
         free_tracker(made);
         return status;
     }

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -455,6 +456,32 @@ static void test_newer_schema_is_not_put_into_wal_mode(void **state)
                               CTRACK_SCHEMA);
 }
 
+static void test_damaged_file_is_not_put_into_wal_mode(void **state)
+{
+    assert_altered_is_refused(*state,
+                              "PRAGMA ignore_check_constraints = 1; UPDATE ctrack_latest SET operation_index = -5; "
+                              "UPDATE ctrack_advance SET operation_index = -5; PRAGMA journal_mode = DELETE",
+                              CTRACK_CORRUPT);
+}
+
+/* What a process that died has left in it is not moved into a file that is refused. */
+static void test_refused_file_keeps_its_write_ahead_log(void **state)
+{
+    fixture *f = *state;
+    char log[300];
+    size_t before = 0, after = 0;
+    make_file(f);
+    struct sqlite3 *db = db_open(f->path);
+    db_run(db, "INSERT INTO ctrack_migration VALUES (999, '0999_future', 0)");
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    db_close(db);
+    free(read_file(path_in(f, "progress.db-wal", log), &before));
+    assert_refused_and_untouched(f, CTRACK_SCHEMA);
+    free(read_file(log, &after));
+    assert_int_equal(before, after);
+    assert_true(after > 0);
+}
+
 static void test_newer_schema_with_other_tables_is_refused_as_newer(void **state)
 {
     assert_altered_is_refused(*state,
@@ -868,6 +895,8 @@ int main(int argc, char **argv)
         TEST(test_damage_to_any_page_is_refused_or_harmless),
         TEST(test_newer_schema_is_refused),
         TEST(test_newer_schema_is_not_put_into_wal_mode),
+        TEST(test_damaged_file_is_not_put_into_wal_mode),
+        TEST(test_refused_file_keeps_its_write_ahead_log),
         TEST(test_newer_schema_with_other_tables_is_refused_as_newer),
         TEST(test_trigger_on_our_table_is_refused),
         TEST(test_trigger_on_our_view_is_refused),
