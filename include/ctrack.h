@@ -217,7 +217,8 @@ typedef struct ctrack_options {
  * @param[out] tracker  The caller closes it with ctrack_close().
  * Errors: CTRACK_INVALID for a bad path or option; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is
  *         damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
- *         CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is refused is not touched.
+ *         CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is refused is not
+ *         touched, nor is its write-ahead log.
  */
 CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *options, ctrack **tracker,
                                      ctrack_error *error);
@@ -344,9 +345,10 @@ struct sqlite3;
  * @param[in] db          Used by the calling thread, and by no other meanwhile.
  * @param[in] read_model  NULL: "default".
  * Errors: CTRACK_INVALID for a bad coordinate or a database without our tables; CTRACK_SCHEMA when their schema is not
- *         this library's; CTRACK_CORRUPT when a trigger, temporary ones included, hangs on one of them; CTRACK_BUSY,
- *         CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see SQLite on which of
- *         these roll the caller's transaction back (https://www.sqlite.org/lang_transaction.html).
+ *         this library's; CTRACK_CORRUPT when one of them is missing, or a trigger, temporary ones included, hangs on
+ *         it; CTRACK_BUSY, CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see
+ *         SQLite on which of these roll the caller's transaction back
+ *         (https://www.sqlite.org/lang_transaction.html).
  */
 CTRACK_API ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
                                       size_t count, ctrack_error *error);

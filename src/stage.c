@@ -35,9 +35,9 @@ static ctrack_status prepare(const host *h, const char *format, sqlite3_stmt **s
     if (sql == NULL) {
         return ct_error_no_memory(error);
     }
-    int code = sqlite3_prepare_v2(h->db, sql, -1, statement, NULL);
+    ctrack_status status = ct_sql_prepare(h->db, sql, statement, error);
     sqlite3_free(sql);
-    return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(h->db, code, "use the ctrack tables", error);
+    return status;
 }
 
 /* ---------------------------------------------------------------- finding our tables */

@@ -312,6 +312,19 @@ static void test_staging_into_a_newer_schema_is_refused(void **state)
     db_close(db);
 }
 
+static void test_staging_where_a_table_is_missing_finds_damage(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate c = at("doc-1", 1);
+    close_tracker(&f->tracker);
+    sqlite3 *db = open_host(f);
+    db_run(db, "DROP TABLE ctrack_advance");
+    assert_status(try_stage(db, "doc-1", 1, &f->error), CTRACK_CORRUPT);
+    assert_contains(f->error.message, "ctrack_advance");
+    assert_status(ctrack_satisfied_in(db, NULL, &c, 1, NULL), CTRACK_CORRUPT);
+    db_close(db);
+}
+
 /* ---------------------------------------------------------------- what stays the host's */
 
 typedef struct hooks {
@@ -533,6 +546,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_temporary_tables_of_our_names_are_not_taken_for_ours),
         TEST(test_staging_before_the_schema_exists_says_what_to_do),
         TEST_ON_FILE(test_staging_into_a_newer_schema_is_refused),
+        TEST_ON_FILE(test_staging_where_a_table_is_missing_finds_damage),
         TEST_ON_FILE(test_hooks_of_the_host_run_as_before_and_stay),
         TEST_ON_FILE(test_commit_that_the_host_refuses_publishes_nothing),
         TEST_ON_FILE(test_nothing_is_kept_on_the_connection),
