@@ -124,7 +124,7 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
     /* A log that ends before what we have seen was not written by ctrack alone: trust nothing that we knew. */
     r.whole = store->loaded && (first > store->seen_seq + 1 || *seen < store->seen_seq);
     if (!store->loaded) {
-        status = ct_load(tracker, folded, error);
+        status = ct_load(tracker, folded, *seen, error);
     } else if (!r.whole && *seen > store->seen_seq) {
         status = read_rows(&r, CT_READ_LOG, store->seen_seq, error);
     }

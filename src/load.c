@@ -14,7 +14,10 @@ typedef struct known_key {
 
 typedef struct loading {
     ctrack *tracker;
-    known_key *known; /* by id */
+    int64_t keyspace_id;   /* of the last row; 0: there was none */
+    ct_keyspace *keyspace; /* that one; NULL: another read model's */
+    bool has_log;          /* rows of the log are going to name keys by their ids */
+    known_key *known;      /* if so; by id */
     size_t known_count, known_capacity;
 } loading;
 
@@ -28,33 +31,39 @@ static ctrack_status damaged(const char *what, int64_t number, ctrack_error *err
 /* Puts a row into the map, if it is ours; *entry is NULL if not. */
 static ctrack_status put(loading *l, const ct_row *row, ct_entry **entry, ctrack_error *error)
 {
-    ct_keyspace *keyspace;
-    ctrack_status status = ct_follow_keyspace(l->tracker, row->keyspace_id, &keyspace, error);
+    ctrack_status status = CTRACK_OK;
+    if (row->keyspace_id != l->keyspace_id) {
+        status = ct_follow_keyspace(l->tracker, row->keyspace_id, &l->keyspace, error);
+        l->keyspace_id = status == CTRACK_OK ? row->keyspace_id : 0;
+    }
     *entry = NULL;
-    if (status == CTRACK_OK && keyspace != NULL &&
-        ct_map_load(l->tracker->board->map, keyspace, row->document_id, row->document_length, row->operation_index,
+    if (status == CTRACK_OK && l->keyspace != NULL &&
+        ct_map_load(l->tracker->board->map, l->keyspace, row->document_id, row->document_length, row->operation_index,
                     row->coordinate_id, entry) != 0) {
         status = ct_error_no_memory(error);
     }
     return status;
 }
 
-static ctrack_status take_folded(loading *l, const ct_row *row, ctrack_error *error)
+static ctrack_status remember(loading *l, int64_t id, ct_entry *entry, ctrack_error *error)
 {
     void *grown = l->known;
-    known_key key = {.id = row->coordinate_id};
-    if (row->document_id == NULL || row->operation_index < 0) {
-        return damaged("no progress of coordinate", row->coordinate_id, error);
-    }
-    if (ct_grow(&grown, &l->known_capacity, l->known_count + 1, sizeof key) != 0) {
+    if (ct_grow(&grown, &l->known_capacity, l->known_count + 1, sizeof(known_key)) != 0) {
         return ct_error_no_memory(error);
     }
     l->known = grown;
-    ctrack_status status = put(l, row, &key.entry, error);
-    if (status == CTRACK_OK) {
-        l->known[l->known_count++] = key;
+    l->known[l->known_count++] = (known_key){id, entry};
+    return CTRACK_OK;
+}
+
+static ctrack_status take_folded(loading *l, const ct_row *row, ctrack_error *error)
+{
+    ct_entry *entry;
+    if (row->document_id == NULL || row->operation_index < 0) {
+        return damaged("no progress of coordinate", row->coordinate_id, error);
     }
-    return status;
+    ctrack_status status = put(l, row, &entry, error);
+    return status == CTRACK_OK && l->has_log ? remember(l, row->coordinate_id, entry, error) : status;
 }
 
 static const known_key *find_known(const loading *l, int64_t id)
@@ -160,11 +169,35 @@ static ctrack_status read_log(loading *l, int64_t folded_seq, ctrack_error *erro
     return status;
 }
 
-ctrack_status ct_load(ctrack *tracker, int64_t folded_seq, ctrack_error *error)
+/* Rows of the log beyond so many are not believed before they are seen. */
+#define LOG_ROWS_EXPECTED (1 << 20)
+
+/* Has the map make room, if all keys in the file are the tracker's. */
+static ctrack_status expect(const loading *l, int64_t log_rows, ctrack_error *error)
 {
-    loading l = {.tracker = tracker};
-    ctrack_status status = read_folded(&l, error);
-    status = status == CTRACK_OK ? read_log(&l, folded_seq, error) : status;
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(l->tracker->store, CT_COUNT_IF_ALONE, &statement, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_bind_text(statement, 1, l->tracker->store->read_model, -1, SQLITE_STATIC);
+    status = ct_sql_step(statement, &row, "count the keys", error);
+    if (row) {
+        log_rows = log_rows < LOG_ROWS_EXPECTED ? log_rows : LOG_ROWS_EXPECTED;
+        ct_map_load_begin(l->tracker->board->map, (size_t)(sqlite3_column_int64(statement, 0) + log_rows));
+    }
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return status;
+}
+
+ctrack_status ct_load(ctrack *tracker, int64_t folded_seq, int64_t last_seq, ctrack_error *error)
+{
+    loading l = {.tracker = tracker, .has_log = last_seq > folded_seq};
+    ctrack_status status = expect(&l, l.has_log ? last_seq - folded_seq : 0, error);
+    status = status == CTRACK_OK ? read_folded(&l, error) : status;
+    status = status == CTRACK_OK ? read_log(&l, folded_seq, error) : status; /* whatever last_seq says */
     ct_free(l.known);
     if (status != CTRACK_OK) {
         ct_map_load_cancel(tracker->board->map);

@@ -11,7 +11,8 @@
  */
 #include "tracker.h"
 
-/** Fills the map of a new tracker in the transaction of the caller. After an error it is empty again. */
-ctrack_status ct_load(ctrack *tracker, int64_t folded_seq, ctrack_error *error);
+/** Fills the map of a new tracker in the transaction of the caller. `last_seq`, the log's last row, is believed only as
+ * far as speed goes. After an error the map is empty again. */
+ctrack_status ct_load(ctrack *tracker, int64_t folded_seq, int64_t last_seq, ctrack_error *error);
 
 #endif

@@ -2,6 +2,7 @@
 #include "map.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,7 @@ struct ct_map {
     size_t scratch_capacity;
     slot *ahead[CT_MAP_AHEAD]; /* loaded, and not in the table yet */
     size_t ahead_count;
+    size_t expected; /* to be loaded */
     size_t repeated; /* loaded, and in the table before */
     size_t seen;
     uint64_t seed;
@@ -92,7 +94,7 @@ void ct_map_load_cancel(ct_map *map)
         HASH_DELETE(hh, map->slots, s);
         ct_free(s);
     }
-    map->repeated = map->seen = 0;
+    map->expected = map->repeated = map->seen = 0;
 }
 
 void ct_map_free(ct_map *map)
@@ -269,6 +271,18 @@ static slot *find_slot(const ct_map *map, const void *key, size_t length, unsign
     return found;
 }
 
+/* uthash doubles its table while it fills, and each time meets every slot where it lies in memory. So a table that is
+ * going to be large is doubled while it is almost empty. Without memory it stays as it is. */
+static void widen_table(ct_map *map)
+{
+    UT_hash_table *table = map->slots->hh.tbl;
+    bool no_memory = false;
+    while (!no_memory && table->num_buckets < map->expected && table->num_buckets <= UINT_MAX / 4) {
+        HASH_EXPAND_BUCKETS(hh, table, no_memory);
+    }
+    map->expected = 0;
+}
+
 /* Puts a slot whose key the table lacks into it. Without memory the slot is freed. */
 static int link_slot(ct_map *map, slot *s, size_t length, unsigned hash)
 {
@@ -276,6 +290,9 @@ static int link_slot(ct_map *map, slot *s, size_t length, unsigned hash)
     if (s->hh.tbl == NULL) {
         ct_free(s);
         return -1;
+    }
+    if (map->expected > 0) {
+        widen_table(map);
     }
     return 0;
 }
@@ -457,6 +474,11 @@ int ct_map_load_end(ct_map *map, size_t *repeated)
     map->ahead_count = 0;
     *repeated = map->repeated;
     return result;
+}
+
+void ct_map_load_begin(ct_map *map, size_t count)
+{
+    map->expected = count;
 }
 
 int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size, int64_t index,

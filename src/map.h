@@ -54,6 +54,8 @@ ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, 
 void ct_map_find_many(ct_map *map, const ctrack_coordinate *coordinates, size_t count, ct_entry **entries);
 #define CT_MAP_AHEAD 32
 
+/** So many keys are going to be loaded into an empty map: the table is made as large when the first one comes. */
+void ct_map_load_begin(ct_map *map, size_t count);
 /**
  * Adds the key with progress, for a map that many keys go into one after the other: a key is put into the table a few
  * calls later, or by ct_map_load_end(), when the memory for it has been fetched. A key that the map has by then keeps

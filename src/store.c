@@ -58,11 +58,14 @@ static const char *const texts[CT_STATEMENTS] = {
     /* Two subqueries, since SQLite answers min and max from the ends of the tree only one at a time. */
     [CT_LOG_RANGE] = "SELECT folded_seq, (SELECT min(seq) FROM main.ctrack_advance), "
                      "(SELECT max(seq) FROM main.ctrack_advance) FROM main.ctrack_fold",
-    [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index, l.updated_at "
+    /* To count all rows of a table SQLite looks at the heads of its pages only. */
+    [CT_COUNT_IF_ALONE] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM main.ctrack_keyspace WHERE read_model <> ?1) THEN 0 "
+                          "ELSE (SELECT count(*) FROM main.ctrack_latest) END",
+    [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index "
                        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id "
                        "ORDER BY l.coordinate_id",
     [CT_READ_LOG] = "SELECT a.seq, a.coordinate_id, coalesce(a.keyspace_id, c.keyspace_id), "
-                    "coalesce(a.document_id, c.document_id), a.operation_index, a.updated_at "
+                    "coalesce(a.document_id, c.document_id), a.operation_index "
                     "FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
                     "WHERE a.seq > ?1 ORDER BY a.seq",
     [CT_READ_COORDINATE] = "SELECT keyspace_id, document_id FROM main.ctrack_coordinate WHERE id = ?1",
@@ -245,13 +248,15 @@ ctrack_status ct_store_commit(ct_store *store, ctrack_error *error)
 
 /* ---------------------------------------------------------------- rows */
 
+/* No other thread uses the connection, so SQLite lets a value be looked at where it stands. */
 ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **text, size_t *length, ctrack_error *error)
 {
-    if (sqlite3_column_type(statement, column) != SQLITE_TEXT) {
+    sqlite3_value *value = sqlite3_column_value(statement, column);
+    if (sqlite3_value_type(value) != SQLITE_TEXT) {
         return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: text is missing in a ctrack table");
     }
-    *text = (const char *)sqlite3_column_text(statement, column);
-    *length = (size_t)sqlite3_column_bytes(statement, column);
+    *text = (const char *)sqlite3_value_text(value);
+    *length = (size_t)sqlite3_value_bytes(value);
     if (*text == NULL) {
         return ct_error_no_memory(error);
     }
@@ -263,14 +268,13 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 }
 
 /* An integer not below `least`; NULL is `absent`. */
-static ctrack_status integer(sqlite3_stmt *statement, int column, int64_t least, int64_t absent, int64_t *value,
+static ctrack_status integer(sqlite3_stmt *statement, int column, int64_t least, int64_t absent, int64_t *number,
                              ctrack_error *error)
 {
-    /* No other thread uses the connection, so SQLite lets its value be looked at where it stands. */
-    sqlite3_value *found = sqlite3_column_value(statement, column);
-    int type = sqlite3_value_type(found);
-    *value = type == SQLITE_NULL ? absent : sqlite3_value_int64(found);
-    if ((type != SQLITE_INTEGER && type != SQLITE_NULL) || (type == SQLITE_INTEGER && *value < least)) {
+    sqlite3_value *value = sqlite3_column_value(statement, column);
+    int type = sqlite3_value_type(value);
+    *number = type == SQLITE_NULL ? absent : sqlite3_value_int64(value);
+    if ((type != SQLITE_INTEGER && type != SQLITE_NULL) || (type == SQLITE_INTEGER && *number < least)) {
         return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: a number in a ctrack table is out of range");
     }
     return CTRACK_OK;
@@ -282,10 +286,13 @@ ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *e
     status = status == CTRACK_OK ? integer(statement, 1, 1, 0, &row->coordinate_id, error) : status;
     status = status == CTRACK_OK ? integer(statement, 2, 1, 0, &row->keyspace_id, error) : status;
     status = status == CTRACK_OK ? integer(statement, 4, 0, -1, &row->operation_index, error) : status;
-    status = status == CTRACK_OK ? integer(statement, 5, INT64_MIN, 0, &row->updated_at, error) : status;
+    row->updated_at = 0;
+    if (status == CTRACK_OK && sqlite3_column_count(statement) > 5) {
+        status = integer(statement, 5, INT64_MIN, 0, &row->updated_at, error);
+    }
     row->document_id = NULL;
     row->document_length = 0;
-    if (status == CTRACK_OK && sqlite3_column_type(statement, 3) != SQLITE_NULL) {
+    if (status == CTRACK_OK && sqlite3_value_type(sqlite3_column_value(statement, 3)) != SQLITE_NULL) {
         status = ct_store_text(statement, 3, &row->document_id, &row->document_length, error);
     }
     return status;

@@ -32,6 +32,7 @@ typedef enum ct_statement {
     CT_COMMIT,
     CT_ROLLBACK,
     CT_LOG_RANGE,
+    CT_COUNT_IF_ALONE,
     CT_READ_LATEST,
     CT_READ_LOG,
     CT_READ_COORDINATE,
@@ -149,7 +150,7 @@ typedef struct ct_row {
     const char *document_id;                 /* NULL: all of the keyspace's read model is replaced */
     size_t document_length;
     int64_t operation_index; /* -1: forgotten */
-    int64_t updated_at;
+    int64_t updated_at;      /* of CT_SCAN_LOG */
 } ct_row;
 
 /** Reads and checks the row that CT_READ_LATEST, CT_READ_LOG or CT_SCAN_LOG stands on. */

@@ -562,7 +562,7 @@ static void load_numbered(ct_map *map, int number, int64_t index, int64_t file_i
     assert_int_equal(ct_map_load(map, keyspace, k.document_id, strlen(k.document_id), index, file_id, entry), 0);
 }
 
-/* Also with a few keys that do not fill the list of those under way. */
+/* Also with a few keys that do not fill the list of those under way, and with other numbers of them than announced. */
 static void test_loaded_keys_are_all_found_where_they_were_said_to_be(void **state)
 {
     static ct_entry *given[1000];
@@ -571,6 +571,7 @@ static void test_loaded_keys_are_all_found_where_they_were_said_to_be(void **sta
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
         size_t repeated = 99;
         ct_map *map = ct_map_new();
+        ct_map_load_begin(map, c * 200);
         for (int i = 0; i < counts[c]; i++) {
             load_numbered(map, i, i, i + 7, &given[i]);
         }
@@ -656,6 +657,28 @@ static void test_loading_without_memory_says_so_and_leaks_nothing(void **state)
     assert_int_equal(memory_blocks(), before);
 }
 
+static void test_loading_works_without_memory_for_a_large_table(void **state)
+{
+    (void)state;
+    MEMORY_SWEEP(at_allocation, failed)
+    {
+        ct_map *map = ct_map_new();
+        ct_keyspace *keyspace = ct_map_keyspace(map, "scope", "branch");
+        size_t repeated;
+        int result = ct_map_load(map, keyspace, "a", 1, 1, 1, NULL);
+        assert_int_equal(result, 0);
+        assert_int_equal(ct_map_load_end(map, &repeated), 0); /* the small table is there */
+        ct_map_load_begin(map, 100000);
+        result = ct_map_load(map, keyspace, "b", 1, 2, 2, NULL);
+        memory_fail_after(at_allocation);
+        result = result == 0 ? ct_map_load_end(map, &repeated) : result;
+        failed = memory_has_failed();
+        assert_int_equal(result, 0);
+        assert_int_equal(entries(map), 2);
+        ct_map_free(map);
+    }
+}
+
 #define MAP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
@@ -690,6 +713,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_binding_without_memory_changes_nothing),
         cmocka_unit_test(test_loaded_keys_are_all_found_where_they_were_said_to_be),
         MAP_TEST(test_a_key_that_is_loaded_twice_keeps_the_higher_progress),
+        MAP_TEST(test_loading_works_without_memory_for_a_large_table),
         MAP_TEST(test_many_keys_are_found_at_once),
         cmocka_unit_test(test_loading_without_memory_says_so_and_leaks_nothing),
         MAP_TEST(test_looking_for_a_key_that_is_there_needs_no_memory),
