@@ -62,7 +62,7 @@
  * - Do not use the file on a network file system: SQLite's write-ahead log needs shared memory.
  * - Do not remove, replace or truncate the file, nor its -wal and -shm, while anybody has it open. Trackers notice when
  *   it is gone, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
- * damages that one (https://www.sqlite.org/howtocorrupt.html).
+ *   damages that one (https://www.sqlite.org/howtocorrupt.html).
  * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
  * - Two trackers with the same read model name on one file report for one and the same read model, in one process or in
  *   two. If two copies of a read model build tables of their own, give each a name of its own: else the faster copy's
@@ -73,7 +73,7 @@
  * - Do not wait inside a write transaction on the tracker's file: the read model cannot commit what is waited for.
  * - The tracker is as durable as `durability` says. If the read model's own tables are less durable, progress may be
  *   ahead of the data after a power cut; if they are committed after the update, after any crash. Commit the data
- * first, as durably, or write both in one transaction with ctrack_stage().
+ *   first, as durably, or write both in one transaction with ctrack_stage().
  * - A callback that blocks holds up the tracker's other callbacks and its timeouts (not those of blocked threads).
  * - Start no call once you call ctrack_close(), except from callbacks: calls that are under way end, but the handle is
  *   gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their callbacks first. Promises,
@@ -228,9 +228,10 @@ CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *opt
  * the last of them has. Nothing acknowledged is lost. The handle is gone afterwards, whatever is returned, except on
  * CTRACK_MISUSE and CTRACK_FORKED.
  *
- * Threads: calls that are under way in other threads end first, or return CTRACK_CLOSED; starting a call after
- *          ctrack_close() has returned is an error of the caller.
- * Errors:  CTRACK_MISUSE from a callback of this tracker. NULL is fine.
+ * @param[in] tracker  NULL is fine.
+ * Threads: calls that are under way in other threads end first, or return CTRACK_CLOSED. To start one once this call
+ *          has begun, except from a callback, is an error of the caller.
+ * Errors:  CTRACK_MISUSE from a callback of this tracker.
  */
 CTRACK_API ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error);
 
@@ -252,8 +253,9 @@ CTRACK_API ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate 
 
 /**
  * Reads the progress of a key, from memory. Commits of other processes are seen once this tracker has looked: with an
- * update or ctrack_refresh().
+ * update or ctrack_refresh(), or by itself while a wait is pending or with the option `follow`.
  *
+ * @param[out] operation_index  Set only on CTRACK_OK.
  * Errors: CTRACK_NOT_FOUND when the key was never seen; CTRACK_INVALID for bad text; CTRACK_CLOSED. While a `lazy`
  *         tracker has not loaded, also CTRACK_BUSY, CTRACK_IO, CTRACK_CORRUPT, CTRACK_NO_MEMORY.
  */
@@ -320,7 +322,7 @@ CTRACK_API ctrack_status ctrack_forget(ctrack *tracker, const ctrack_key *keys, 
  * settled.
  *
  * Errors: CTRACK_BUSY, CTRACK_IO, CTRACK_NO_MEMORY, CTRACK_CLOSED; CTRACK_CORRUPT when the file is damaged. A later
- * call looks again.
+ *         call looks again.
  */
 CTRACK_API ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error);
 
@@ -476,7 +478,8 @@ CTRACK_API void ctrack_snapshot_free(ctrack_snapshot *snapshot);
 /**
  * Reads `documentId:scope:branch`, in which `\` and `:` inside a component are written `\\` and `\:`.
  *
- * @param[in,out] text  Overwritten: the key's components point into it.
+ * @param[in,out] text  Overwritten: the key's components point into it, and live as long.
+ * @param[out]    key   Set only on CTRACK_OK.
  * Errors: CTRACK_FORMAT when there are not three components, an escape is unknown, or the text is not UTF-8.
  */
 CTRACK_API ctrack_status ctrack_key_parse(char *text, ctrack_key *key, ctrack_error *error);
@@ -485,7 +488,8 @@ CTRACK_API ctrack_status ctrack_key_parse(char *text, ctrack_key *key, ctrack_er
  * Writes a key as ctrack_key_parse() reads it.
  *
  * @param[out] text  At least `size` bytes; always ends with NUL if size > 0; cut off if too small. May be NULL if size
- * is 0. Returns: the length of the whole text without its NUL, like snprintf().
+ *                   is 0.
+ * Returns: the length of the whole text without its NUL, like snprintf().
  */
 CTRACK_API size_t ctrack_key_format(const ctrack_key *key, char *text, size_t size);
 
@@ -558,7 +562,8 @@ CTRACK_API ctrack_status ctrack_token_parse(const char *json, size_t length, ctr
  * Writes coordinates as a token, with the present time.
  *
  * @param[out] text  At least `size` bytes; always ends with NUL if size > 0; cut off if too small. May be NULL if size
- * is 0. Returns: the length of the whole text without its NUL, like snprintf().
+ *                   is 0.
+ * Returns: the length of the whole text without its NUL, like snprintf().
  */
 CTRACK_API size_t ctrack_token_format(const ctrack_coordinate *coordinates, size_t count, char *text, size_t size);
 
@@ -592,9 +597,9 @@ typedef enum ctrack_export_mode {
  * @param[in] path      As ctrack_open() takes it. The old file, if it is to be replaced, must not be open anywhere.
  * @param[in] progress  May be NULL.
  * Errors: CTRACK_INVALID for a bad path, a symbolic link, or the tracker's own file; CTRACK_MISUSE when the file
- * exists, or when a file that SQLite keeps beside a database (`-wal`, `-shm`, `-journal`) is left over from another one
- *         of that name; CTRACK_BUSY when the old file is in use; CTRACK_ABORTED; CTRACK_CORRUPT when the tracker's file
- *         is damaged; CTRACK_FULL, CTRACK_IO, CTRACK_READ_ONLY, CTRACK_NO_MEMORY, CTRACK_CLOSED.
+ *         exists, or when a file that SQLite keeps beside a database (`-wal`, `-shm`, `-journal`) is left over from
+ *         another one of that name; CTRACK_BUSY when the old file is in use; CTRACK_ABORTED; CTRACK_CORRUPT when the
+ *         tracker's file is damaged; CTRACK_FULL, CTRACK_IO, CTRACK_READ_ONLY, CTRACK_NO_MEMORY, CTRACK_CLOSED.
  */
 CTRACK_API ctrack_status ctrack_export(ctrack *tracker, const char *path, ctrack_export_mode mode,
                                        ctrack_progress_callback *progress, void *argument, ctrack_error *error);
@@ -643,8 +648,8 @@ typedef struct ctrack_stats {
     size_t size;            /**< sizeof(ctrack_stats) of the caller */
     uint64_t keys;          /**< that have progress now */
     uint64_t waits_pending; /**< now */
-    uint64_t waits_settled[CTRACK_FAILED +
-                           1]; /**< by outcome: [CTRACK_OK], [CTRACK_TIMED_OUT], …; all failures in [CTRACK_FAILED] */
+    /** By outcome: [CTRACK_OK], [CTRACK_TIMED_OUT], …; all failures in [CTRACK_FAILED]. */
+    uint64_t waits_settled[CTRACK_FAILED + 1];
     uint64_t wait_microseconds[CTRACK_HISTOGRAM]; /**< how long settled waits were pending */
     uint64_t updates;                             /**< calls of ctrack_update() that succeeded */
     uint64_t commits;                             /**< transactions that updates took */
@@ -691,7 +696,8 @@ CTRACK_API ctrack_status ctrack_read_models(ctrack *tracker, ctrack_read_model_l
 CTRACK_API size_t ctrack_read_model_list_count(const ctrack_read_model_list *list);
 /** The read model at a position below the count; it lives as long as the list. */
 CTRACK_API const ctrack_read_model_info *ctrack_read_model_list_at(const ctrack_read_model_list *list, size_t position);
-CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list); /**< NULL is fine */
+/** Frees the list. NULL is fine. */
+CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list);
 
 /**
  * Says how far the schema of a file is, without touching the file: version 0 has nothing of ctrack's, `newest` is what

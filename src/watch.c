@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef __linux__
+#if defined(__linux__) && !defined(CT_WATCH_POLLING)
+#define INOTIFY
 #include <sys/inotify.h>
 #endif
 
@@ -19,7 +20,7 @@
 /* Without: measured at 0.5 ms from commit to notice, at 1.3 % of a core. */
 #define POLL_MS 1
 
-#ifdef __linux__
+#ifdef INOTIFY
 /* A descriptor that becomes readable when either file is written; -1 if there is none. */
 static int make_notifier(const char *path)
 {

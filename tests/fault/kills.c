@@ -119,7 +119,7 @@ static _Noreturn void write_for_ever(int writer, unsigned long long random, bool
         int keys[3];
         int64_t indexes[3];
         ctrack_coordinate batch[3];
-        size_t count = 1 + fault_draw(&random) % 3;
+        size_t count = (size_t)(1 + fault_draw(&random) % 3);
         for (size_t i = 0; i < count; i++) {
             keys[i] = (int)(fault_draw(&random) % 2 + i * 2);
             indexes[i] = atomic_load(&shared->keys[writer][keys[i]].attempted) + 1;

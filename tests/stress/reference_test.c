@@ -71,7 +71,7 @@ static int64_t draw_index(reference *r)
 
 static size_t draw_batch(reference *r, int keys[BATCH], int64_t indexes[BATCH], ctrack_coordinate batch[BATCH])
 {
-    size_t count = draw(r, BATCH + 1);
+    size_t count = (size_t)draw(r, BATCH + 1);
     for (size_t i = 0; i < count; i++) {
         keys[i] = i > 0 && draw(r, 4) == 0 ? keys[i - 1] : (int)draw(r, KEYS);
         indexes[i] = draw_index(r);
@@ -276,7 +276,7 @@ static void step_hydrate(reference *r)
 static void step_forget(reference *r)
 {
     ctrack_key keys[BATCH];
-    size_t count = draw(r, BATCH + 1);
+    size_t count = (size_t)draw(r, BATCH + 1);
     for (size_t i = 0; i < count; i++) {
         int k = (int)draw(r, KEYS);
         keys[i] = key_of(k);
@@ -334,7 +334,7 @@ static void step_release(reference *r)
 
 static void step_abort(reference *r)
 {
-    size_t s = draw(r, SIGNALS);
+    size_t s = (size_t)draw(r, SIGNALS);
     ctrack_abort(r->signals[s]);
     r->aborted[s] = true;
     for (int i = 0; i < WAITS; i++) {

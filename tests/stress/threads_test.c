@@ -94,7 +94,7 @@ static bool act_update(actor *a)
     world *w = a->w;
     ctrack_coordinate batch[BATCH];
     int chosen[BATCH];
-    size_t count = 1 + draw(a) % BATCH;
+    size_t count = (size_t)(1 + draw(a) % BATCH);
     for (size_t i = 0; i < count; i++) {
         chosen[i] = (int)(draw(a) % KEYS);
         int64_t index = atomic_load(&w->attempted[chosen[i]]) + (int64_t)(draw(a) % 4) - 1;
@@ -165,7 +165,7 @@ static void check_outcome(world *w, ctrack_status outcome, const ctrack_coordina
 /* Draws what to wait for: about what is being reached, sometimes what never will be. */
 static size_t draw_wanted(actor *a, ctrack_coordinate wanted[BATCH], int chosen[BATCH])
 {
-    size_t count = 1 + draw(a) % BATCH;
+    size_t count = (size_t)(1 + draw(a) % BATCH);
     for (size_t i = 0; i < count; i++) {
         chosen[i] = (int)(draw(a) % KEYS);
         int64_t index =

@@ -314,7 +314,7 @@ static void far_commit(far *x)
     ctrack_coordinate batch[BATCH];
     ctrack_key keys[BATCH];
     int chosen[BATCH];
-    size_t count = 1 + draw(&x->random, BATCH);
+    size_t count = (size_t)(1 + draw(&x->random, BATCH));
     for (size_t i = 0; i < count; i++) {
         chosen[i] = (int)draw(&x->random, KEYS);
         batch[i] = at(documents[chosen[i]], (int64_t)draw(&x->random, 20));
@@ -348,7 +348,7 @@ static void far_register(far *x)
     if (w->promise != NULL) {
         return;
     }
-    *w = (far_wait){.count = 1 + draw(&x->random, BATCH)};
+    *w = (far_wait){.count = (uint32_t)(1 + draw(&x->random, BATCH))};
     for (size_t i = 0; i < w->count; i++) {
         w->keys[i] = (int)draw(&x->random, KEYS);
         w->wanted[i] = at(documents[w->keys[i]], (int64_t)draw(&x->random, 20));

@@ -96,6 +96,10 @@ size_t recorder_count(recorder *r)
 /* ---------------------------------------------------------------- the fixture */
 
 static char program_path[4096];
+/* What runs this program, where the machine does not. */
+#ifndef TEST_EMULATOR
+#define TEST_EMULATOR
+#endif
 
 /* A test that hangs must say so itself: the alarm of each test ends the program, and cmocka's output names the test. */
 static void on_alarm(int number)
@@ -530,8 +534,9 @@ child child_start(const char *mode, const char *argument)
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
-        char *arguments[] = {program_path, "--child", (char *)(uintptr_t)mode, (char *)(uintptr_t)argument, NULL};
-        execv(program_path, arguments);
+        char *arguments[] = {TEST_EMULATOR program_path, "--child", (char *)(uintptr_t)mode,
+                             (char *)(uintptr_t)argument, NULL};
+        execv(arguments[0], arguments);
         _exit(127);
     }
     close(ends[1]);

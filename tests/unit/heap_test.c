@@ -218,7 +218,7 @@ static void test_it_agrees_with_a_sorted_list_at_random(void **state)
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        size_t i = random % NODES;
+        size_t i = (size_t)(random % NODES);
         bool lowest = (random >> 32) % 4 == 0 && root != NULL;
         ct_heap_node *node = lowest ? root : &nodes[i];
         i = (size_t)(node - nodes);

@@ -145,7 +145,7 @@ static void test_a_gate_may_go_as_soon_as_its_thread_is_through(void **state)
 typedef struct hand_over {
     ct_mutex lock;
     ct_condition changed;
-    int turn;    /* lock */
+    int turn; /* lock */
 } hand_over;
 
 static void *play(void *argument)

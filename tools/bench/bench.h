@@ -25,6 +25,9 @@ typedef enum bench_relation { BENCH_NO_TARGET, BENCH_AT_MOST, BENCH_AT_LEAST } b
 /** One thing measured. */
 typedef struct bench_row {
     const char *what, *unit;
+    const char *curve; /* NULL, or it is a point of this curve, */
+    double x;          /* here, */
+    char point[80];    /* and `what` is this text */
     bench_relation relation;
     double limit;
     double samples[BENCH_ROUNDS_MAX];
@@ -33,13 +36,19 @@ typedef struct bench_row {
 
 typedef struct bench bench;
 
+/** How the curves of a bench are drawn, from zero upwards; every x gets the same room. */
+typedef struct bench_plot {
+    const char *file, *title, *x_axis, *y_axis;
+} bench_plot;
+
 /** What the registry says about a bench. */
 typedef struct bench_case {
     const char *name;
     const char *how; /* one line: what is compared with what */
     void (*run)(bench *b);
-    unsigned rounds; /* unless --rounds says otherwise */
-    bool on_disk;    /* its figures mean nothing on a file system in memory */
+    unsigned rounds;        /* unless --rounds says otherwise */
+    bool on_disk;           /* its figures mean nothing on a file system in memory */
+    const bench_plot *plot; /* NULL: it has no curves */
 } bench_case;
 
 struct bench {
@@ -56,6 +65,8 @@ struct bench {
 bench_row *bench_figure(bench *b, const char *what, const char *unit);
 /** A new row that must be at most, or at least, `limit`. */
 bench_row *bench_target(bench *b, const char *what, const char *unit, bench_relation relation, double limit);
+/** A new row without a target, the point of a curve at `x`. */
+bench_row *bench_point(bench *b, const char *curve, double x, const char *unit);
 /** Adds the figure of one round. */
 void bench_add(bench_row *row, double sample);
 

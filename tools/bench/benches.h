@@ -7,11 +7,13 @@
 
 void bench_update_memory(bench *b); /* update.c */
 void bench_update_with_waits(bench *b);
+void bench_update_by_waits(bench *b);
 
 void bench_update_file_sustained(bench *b); /* durable.c */
 void bench_update_file_new_keys(bench *b);
 void bench_group_commit_16(bench *b);
 void bench_group_commit_64(bench *b);
+void bench_update_by_threads(bench *b);
 
 void bench_open(bench *b); /* open.c */
 

@@ -130,11 +130,12 @@ void bench_update_file_new_keys(bench *b)
 
 /* ---------------------------------------------------------------- group-commit */
 
-#define THREADS_MAX 64
-
+/* One committed update after the other, through the tracker or, if there is a file, into that, which only one can. */
 typedef struct writer {
     ctrack *tracker;
-    load one; /* its own coordinate */
+    raw_file *file;        /* NULL: the tracker */
+    pthread_mutex_t *turn; /* of the file */
+    load one;              /* its own coordinate */
     size_t updates;
     pthread_barrier_t *start;
     atomic_bool *stop;
@@ -147,20 +148,29 @@ static void *write_until_stopped(void *argument)
     pthread_barrier_wait(w->start);
     while (!atomic_load_explicit(w->stop, memory_order_relaxed)) {
         w->one.coordinates[0].operation_index++;
-        subject_update(w->tracker, &w->one, 0, 1);
+        if (w->file != NULL) {
+            pthread_mutex_lock(w->turn);
+            raw_file_upsert(w->file, w->one.coordinates, 1);
+            pthread_mutex_unlock(w->turn);
+        } else {
+            subject_update(w->tracker, &w->one, 0, 1);
+        }
         w->updates++;
     }
     return NULL;
 }
 
-/* Updates a second of so many threads together. */
-static double run_writers(ctrack *tracker, writer *writers, unsigned threads, double seconds)
+/* Updates a second of so many threads together, through the tracker or, if it is not NULL, into the file. */
+static double run_writers(ctrack *tracker, raw_file *file, writer *writers, unsigned threads, double seconds)
 {
     pthread_barrier_t start;
+    pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     atomic_bool stop = false;
     pthread_barrier_init(&start, NULL, threads + 1);
     for (unsigned i = 0; i < threads; i++) {
         writers[i].tracker = tracker;
+        writers[i].file = file;
+        writers[i].turn = &turn;
         writers[i].updates = 0;
         writers[i].start = &start;
         writers[i].stop = &stop;
@@ -180,6 +190,31 @@ static double run_writers(ctrack *tracker, writer *writers, unsigned threads, do
     double rate = (double)updates / bench_seconds_since(started);
     pthread_barrier_destroy(&start);
     return rate;
+}
+
+static double seconds_of_a_run(const bench *b)
+{
+    return b->keys >= BENCH_FULL_SCALE ? 2 : 0.2;
+}
+
+static writer *make_writers(bench *b, load_key **keys, unsigned threads)
+{
+    writer *writers = bench_alloc(threads, sizeof *writers);
+    *keys = load_keys(b, threads);
+    for (unsigned i = 0; i < threads; i++) {
+        writers[i].one = load_new(1);
+        load_in_order(&writers[i].one, &(*keys)[i], 0);
+    }
+    return writers;
+}
+
+static void free_writers(writer *writers, load_key *keys, unsigned threads)
+{
+    for (unsigned i = 0; i < threads; i++) {
+        load_free(&writers[i].one);
+    }
+    free(writers);
+    free(keys);
 }
 
 /* The same by one thread without the tracker, the threads' keys in turn. */
@@ -203,19 +238,15 @@ static void group_commit(bench *b, unsigned threads, double limit)
     bench_row *group_row = bench_figure(b, "tracker, all threads", "rows/s");
     bench_row *alone_row = bench_figure(b, "tracker, one thread", "rows/s");
     bench_row *upsert_row = bench_figure(b, "hand-written upsert, one thread", "rows/s");
-    double seconds = b->keys >= BENCH_FULL_SCALE ? 2 : 0.2;
-    load_key *keys = load_keys(b, threads);
-    writer writers[THREADS_MAX] = {0};
-    for (unsigned i = 0; i < threads; i++) {
-        writers[i].one = load_new(1);
-        load_in_order(&writers[i].one, &keys[i], 0);
-    }
+    double seconds = seconds_of_a_run(b);
+    load_key *keys;
+    writer *writers = make_writers(b, &keys, threads);
     ctrack *tracker = subject_open("tracker.db", CTRACK_DURABLE_FULL);
     raw_file *upsert = raw_file_open("upsert.db");
     for (unsigned round = 0; round < b->rounds; round++) {
-        double alone = run_writers(tracker, writers, 1, seconds);
+        double alone = run_writers(tracker, NULL, writers, 1, seconds);
         double upsert_rate = run_upserts(upsert, writers, threads, seconds);
-        double group = run_writers(tracker, writers, threads, seconds);
+        double group = run_writers(tracker, NULL, writers, threads, seconds);
         bench_add(ratio, group / upsert_rate);
         bench_add(alone_ratio, group / alone);
         bench_add(group_row, group);
@@ -224,10 +255,7 @@ static void group_commit(bench *b, unsigned threads, double limit)
     }
     subject_close(tracker);
     raw_file_close(upsert);
-    for (unsigned i = 0; i < threads; i++) {
-        load_free(&writers[i].one);
-    }
-    free(keys);
+    free_writers(writers, keys, threads);
 }
 
 void bench_group_commit_16(bench *b)
@@ -238,4 +266,32 @@ void bench_group_commit_16(bench *b)
 void bench_group_commit_64(bench *b)
 {
     group_commit(b, 64, 12);
+}
+
+/* ---------------------------------------------------------------- update-by-threads */
+
+#define THREADS_MAX 64
+#define THREAD_COUNTS 7
+
+/* Every round goes through all numbers of threads, so that each curve's points are measured in turns. */
+void bench_update_by_threads(bench *b)
+{
+    bench_row *ours[THREAD_COUNTS], *raw[THREAD_COUNTS];
+    for (unsigned i = 0; i < THREAD_COUNTS; i++) {
+        ours[i] = bench_point(b, "ctrack_update()", (double)(1U << i), "updates/s");
+        raw[i] = bench_point(b, "plain upsert, one commit each", (double)(1U << i), "updates/s");
+    }
+    load_key *keys;
+    writer *writers = make_writers(b, &keys, THREADS_MAX);
+    ctrack *tracker = subject_open("tracker.db", CTRACK_DURABLE_FULL);
+    raw_file *upsert = raw_file_open("upsert.db");
+    for (unsigned round = 0; round < b->rounds; round++) {
+        for (unsigned i = 0; i < THREAD_COUNTS; i++) {
+            bench_add(raw[i], run_writers(tracker, upsert, writers, 1U << i, seconds_of_a_run(b)));
+            bench_add(ours[i], run_writers(tracker, NULL, writers, 1U << i, seconds_of_a_run(b)));
+        }
+    }
+    subject_close(tracker);
+    raw_file_close(upsert);
+    free_writers(writers, keys, THREADS_MAX);
 }

@@ -21,59 +21,73 @@
 
 #include "benches.h"
 #include "ctrack.h"
+#include "markdown.h"
+#include "plot.h"
 #include "report.h"
 
 enum { EXIT_RAN = 0, EXIT_NOT_RUN = 1, EXIT_USAGE = 2 };
 
+static const bench_plot by_waits = {"update-by-waits.svg",
+                                    "The cost of an update does not depend on the waits for others",
+                                    "waits pending for other keys", "microseconds each, in memory"};
+static const bench_plot by_threads = {"update-by-threads.svg", "Threads that update at once are committed together",
+                                      "threads, each updating a key of its own",
+                                      "durable updates a second, synchronous=FULL"};
+
 static const bench_case cases[] = {
     {"update-memory", "Updates in memory, 10 random keys a call, against uthash lookups of the same keys.",
-     bench_update_memory, 9, false},
+     bench_update_memory, 9, false, NULL},
     {"update-with-waits", "Updates with as many waits pending as there are keys, against the same with none.",
-     bench_update_with_waits, 7, true},
+     bench_update_with_waits, 7, true, NULL},
+    {"update-by-waits", "In memory, one random key a call, by how many waits for other keys are pending.",
+     bench_update_by_waits, 5, false, &by_waits},
     {"update-file-sustained",
      "Durable updates of random keys, 1,000 a call, two for each key, against upserts of a fifth as many rows.",
-     bench_update_file_sustained, 3, true},
+     bench_update_file_sustained, 3, true, NULL},
     {"update-file-new-keys", "New keys, 1,000 a call, durably, into an empty file, against upserts of the same.",
-     bench_update_file_new_keys, 3, true},
+     bench_update_file_new_keys, 3, true, NULL},
     {"group-commit-16",
      "16 threads, each updating its own key in a loop, durably; against one durable upsert at a time.",
-     bench_group_commit_16, 5, true},
+     bench_group_commit_16, 5, true, NULL},
     {"group-commit-64",
      "64 threads, each updating its own key in a loop, durably; against one durable upsert at a time.",
-     bench_group_commit_64, 5, true},
+     bench_group_commit_64, 5, true, NULL},
+    {"update-by-threads",
+     "As group-commit, by the number of threads; the upserts' threads take turns at one connection.",
+     bench_update_by_threads, 3, true, &by_threads},
     {"open-million", "Opening a file with all keys, against a SELECT of the same rows and uthash inserts.", bench_open,
-     5, true},
+     5, true, NULL},
     {"export", "A snapshot file of all keys, against SQLite's backup of the same file in one step.", bench_export, 5,
-     true},
+     true, NULL},
     {"export-writer", "Durable updates of one key in a loop, while snapshot files are made, against the same alone.",
-     bench_export_writer, 5, true},
-    {"dump", "Dumping a file with all keys, and the memory that it takes.", bench_dump, 3, true},
-    {"restore", "Restoring a dump of all keys, durably, and the memory that it takes.", bench_restore, 3, true},
+     bench_export_writer, 5, true, NULL},
+    {"dump", "Dumping a file with all keys, and the memory that it takes.", bench_dump, 3, true, NULL},
+    {"restore", "Restoring a dump of all keys, durably, and the memory that it takes.", bench_restore, 3, true, NULL},
     {"memory-per-key", "What a key takes in a tracker in memory, with UUID document ids.", bench_memory_per_key, 3,
-     false},
+     false, NULL},
     {"waits-register-settle", "As many waits as there are keys, each on its own known key, in random order.",
-     bench_waits_register_settle, 5, true},
+     bench_waits_register_settle, 5, true, NULL},
     {"wait-1000", "One wait on 1,000 coordinates, against 1,000 waits: registering, settling, releasing.",
-     bench_wait_1000, 9, true},
+     bench_wait_1000, 9, true, NULL},
     {"waits-with-timeouts", "A tenth as many waits as keys, all satisfied: with timeouts, against without.",
-     bench_waits_with_timeouts, 9, true},
+     bench_waits_with_timeouts, 9, true, NULL},
     {"waits-timing-out", "A tenth as many waits as keys, all timing out, seen by callbacks.", bench_waits_timing_out, 3,
-     true},
+     true, NULL},
     {"wake-thread", "From the call of ctrack_update() to a thread blocked in ctrack_promise_await() running again.",
-     bench_wake_thread, 5, true},
-    {"wake-callback", "From the call of ctrack_update() to a callback running.", bench_wake_callback, 5, true},
+     bench_wake_thread, 5, true, NULL},
+    {"wake-callback", "From the call of ctrack_update() to a callback running.", bench_wake_callback, 5, true, NULL},
     {"foreign-wake", "From the return of another process's durable commit to a callback here.", bench_foreign_wake, 5,
-     true},
+     true, NULL},
     {"idle", "What a tracker that nobody asks does in a second: without waits, and with 1,000 on a quiet file.",
-     bench_idle, 3, true},
+     bench_idle, 3, true, NULL},
     {"foreign-waits", "10,000 waits, satisfied by two other processes that write at once, seen by callbacks.",
-     bench_foreign_waits, 3, true},
+     bench_foreign_waits, 3, true, NULL},
     {"stage", "100 random keys staged in a host's transaction, against upserts of the same into a plain table.",
-     bench_stage, 3, true},
+     bench_stage, 3, true, NULL},
     {"catch-up", "A tenth as many foreign advances as keys, against a SELECT of the same and uthash lookups.",
-     bench_catch_up, 3, true},
-    {"memory-per-wait", "What a pending wait for one coordinate of a known key takes.", bench_memory_per_wait, 3,
-     false},
+     bench_catch_up, 3, true, NULL},
+    {"memory-per-wait", "What a pending wait for one coordinate of a known key takes.", bench_memory_per_wait, 3, false,
+     NULL},
 };
 
 #define CASES (sizeof cases / sizeof *cases)
@@ -86,24 +100,30 @@ typedef struct settings {
     size_t keys;
     uint64_t seed;
     bool allow_tmpfs;
+    char *plot;           /* absolute path of a directory, or NULL */
+    const char *markdown; /* path of a file, or NULL */
 } settings;
 
 static void print_usage(FILE *out)
 {
-    fputs("usage: ctrack-bench [--only NAME] [--list] [--rounds N] [--keys N] [--seed N] [--dir DIR]\n"
-          "                    [--format table|ndjson] [--allow-tmpfs]\n"
-          "\n"
-          "Measures the tracker and prints ratios against the raw parts, measured in the same run.\n"
-          "  --only NAME      this bench only\n"
-          "  --list           name the benches\n"
-          "  --rounds N       rounds of each bench, 1 to 99; else each has its own number\n"
-          "  --keys N         scale, 1000 to 10000000; the targets are stated for 1000000, the default\n"
-          "  --seed N         of the keys and of the order in which they are used\n"
-          "  --dir DIR        where the files go, in a directory that is removed afterwards; else $TMPDIR, else here\n"
-          "  --allow-tmpfs    measure durable updates on a file system in memory, where they cost nothing\n"
-          "\n"
-          "Exit: 0 all benches ran, whether targets were met or missed; 1 one could not run; 2 usage.\n",
-          out);
+    fputs(
+        "usage: ctrack-bench [--only NAME] [--list] [--rounds N] [--keys N] [--seed N] [--dir DIR]\n"
+        "                    [--format table|ndjson] [--plot DIR] [--markdown FILE] [--allow-tmpfs]\n"
+        "\n"
+        "Measures the tracker and prints ratios against the raw parts, measured in the same run.\n"
+        "  --only NAME      this bench only\n"
+        "  --list           name the benches\n"
+        "  --rounds N       rounds of each bench, 1 to 99; else each has its own number\n"
+        "  --keys N         scale, 1000 to 10000000; the targets are stated for 1000000, the default\n"
+        "  --seed N         of the keys and of the order in which they are used\n"
+        "  --dir DIR        where the files go, in a directory that is removed afterwards; else $TMPDIR, else here\n"
+        "  --plot DIR       draw the benches that have curves, SVG files into DIR; without --markdown, only those run\n"
+        "  --markdown FILE  put the figures that have a target into FILE, as a table in place of what stands between\n"
+        "                   its lines '" MARKDOWN_BEGIN "' and '" MARKDOWN_END "'\n"
+        "  --allow-tmpfs    measure durable updates on a file system in memory, where they cost nothing\n"
+        "\n"
+        "Exit: 0 all benches ran, whether targets were met or missed; 1 one could not run; 2 usage.\n",
+        out);
 }
 
 /* ---------------------------------------------------------------- directory */
@@ -175,7 +195,7 @@ typedef struct score {
     unsigned met, missed, failed;
 } score;
 
-static void run_here(const bench_case *which, const settings *s, int out)
+static void run_here(const bench_case *which, const settings *s, const report_header *header, FILE *figures, int out)
 {
     bench *b = bench_alloc(1, sizeof *b);
     *b = (bench){.which = which,
@@ -190,6 +210,13 @@ static void run_here(const bench_case *which, const settings *s, int out)
     }
     which->run(b);
     report_bench(s->format, b);
+    if (figures != NULL) {
+        markdown_bench(figures, b);
+    }
+    if (s->plot != NULL && which->plot != NULL) {
+        char made[200];
+        plot_write(b, s->plot, report_describe(made, sizeof made, header));
+    }
     unsigned verdicts[2] = {0, 0};
     report_count(b, &verdicts[0], &verdicts[1]);
     free(b);
@@ -198,7 +225,8 @@ static void run_here(const bench_case *which, const settings *s, int out)
     }
 }
 
-static void run_in_child(const bench_case *which, const settings *s, score *total)
+static void run_in_child(const bench_case *which, const settings *s, const report_header *header, FILE *figures,
+                         score *total)
 {
     int ends[2];
     unsigned verdicts[2];
@@ -209,7 +237,7 @@ static void run_in_child(const bench_case *which, const settings *s, score *tota
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        run_here(which, s, ends[1]);
+        run_here(which, s, header, figures, ends[1]);
         exit(0);
     }
     running_child = (sig_atomic_t)pid;
@@ -230,8 +258,20 @@ static void run_in_child(const bench_case *which, const settings *s, score *tota
     close(ends[0]);
 }
 
+static bool wanted(const bench_case *which, const settings *s)
+{
+    if (s->only != NULL) {
+        return strcmp(s->only, which->name) == 0;
+    }
+    return s->plot == NULL || s->markdown != NULL || which->plot != NULL;
+}
+
 static int run_all(const settings *s)
 {
+    FILE *figures = s->markdown != NULL ? markdown_begin(s->markdown) : NULL;
+    if (s->markdown != NULL && figures == NULL) {
+        return EXIT_NOT_RUN;
+    }
     if (make_directory(s->directory) != 0) {
         return EXIT_NOT_RUN;
     }
@@ -249,7 +289,7 @@ static int run_all(const settings *s)
     report_begin(s->format, &header);
     score total = {0, 0, 0};
     for (size_t i = 0; i < CASES && !interrupted; i++) {
-        if (s->only != NULL && strcmp(s->only, cases[i].name) != 0) {
+        if (!wanted(&cases[i], s)) {
             continue;
         }
         if (cases[i].on_disk && in_memory && !s->allow_tmpfs) {
@@ -258,13 +298,17 @@ static int run_all(const settings *s)
             total.failed++;
             continue;
         }
-        run_in_child(&cases[i], s, &total);
+        run_in_child(&cases[i], s, &header, figures, &total);
         remove_files();
     }
     remove_files();
     rmdir(directory);
     report_end(s->format, total.met, total.missed, total.failed);
-    return total.failed > 0 || interrupted || ferror(stdout) ? EXIT_NOT_RUN : EXIT_RAN;
+    if (total.failed > 0 || interrupted || ferror(stdout)) {
+        return EXIT_NOT_RUN;
+    }
+    bool written = figures == NULL || markdown_end(figures, s->markdown, &header, total.met, total.missed) == 0;
+    return written ? EXIT_RAN : EXIT_NOT_RUN;
 }
 
 /* ---------------------------------------------------------------- options */
@@ -327,6 +371,15 @@ static bool parse_option(int option, settings *s)
     case 't':
         s->allow_tmpfs = true;
         return true;
+    case 'p':
+        s->plot = realpath(optarg, NULL); /* the benches run elsewhere */
+        if (s->plot == NULL) {
+            fprintf(stderr, "ctrack-bench: --plot: %s: %s\n", optarg, strerror(errno));
+        }
+        return s->plot != NULL;
+    case 'm':
+        s->markdown = optarg;
+        return true;
     case 'r':
         ok = parse_number("rounds", optarg, 1, BENCH_ROUNDS_MAX, &number);
         s->rounds = (unsigned)number;
@@ -349,6 +402,7 @@ int main(int argc, char **argv)
         {"rounds", required_argument, NULL, 'r'}, {"keys", required_argument, NULL, 'k'},
         {"seed", required_argument, NULL, 's'},   {"dir", required_argument, NULL, 'd'},
         {"format", required_argument, NULL, 'f'}, {"allow-tmpfs", no_argument, NULL, 't'},
+        {"plot", required_argument, NULL, 'p'},   {"markdown", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},         {0}};
     settings s = {.keys = BENCH_FULL_SCALE, .seed = (uint64_t)bench_now() ^ (uint64_t)getpid() << 40};
     int option;
@@ -366,12 +420,14 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (optind < argc) {
+    if (optind < argc || (s.only != NULL && s.markdown != NULL)) { /* a table of all, or none */
         print_usage(stderr);
         return EXIT_USAGE;
     }
     struct sigaction action = {.sa_handler = interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    return run_all(&s);
+    int result = run_all(&s);
+    free(s.plot);
+    return result;
 }

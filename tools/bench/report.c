@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct summary {
-    double median, lowest, highest;
-} summary;
-
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -26,21 +22,21 @@ double bench_median(double *samples, size_t count)
     return count % 2 == 1 ? samples[count / 2] : (samples[count / 2 - 1] + samples[count / 2]) / 2;
 }
 
-static summary summarize(const bench_row *row)
+report_summary report_summarize(const bench_row *row)
 {
     double sorted[BENCH_ROUNDS_MAX];
     memcpy(sorted, row->samples, row->count * sizeof *sorted);
     double median = bench_median(sorted, row->count);
-    return row->count > 0 ? (summary){median, sorted[0], sorted[row->count - 1]} : (summary){NAN, NAN, NAN};
+    return row->count > 0 ? (report_summary){median, sorted[0], sorted[row->count - 1]}
+                          : (report_summary){NAN, NAN, NAN};
 }
 
-/* "met", "missed", or NULL for a row without a target. A row without samples has not met anything. */
-static const char *verdict(const bench_row *row)
+const char *report_verdict(const bench_row *row)
 {
     if (row->relation == BENCH_NO_TARGET) {
         return NULL;
     }
-    double median = summarize(row).median;
+    double median = report_summarize(row).median;
     bool met = row->relation == BENCH_AT_MOST ? median <= row->limit : median >= row->limit;
     return met ? "met" : "missed";
 }
@@ -48,7 +44,7 @@ static const char *verdict(const bench_row *row)
 void report_count(const bench *b, unsigned *met, unsigned *missed)
 {
     for (size_t i = 0; i < b->row_count; i++) {
-        const char *word = verdict(&b->rows[i]);
+        const char *word = report_verdict(&b->rows[i]);
         if (word != NULL) {
             ++*(strcmp(word, "met") == 0 ? met : missed);
         }
@@ -77,6 +73,16 @@ bench_row *bench_target(bench *b, const char *what, const char *unit, bench_rela
     return new_row(b, what, unit, relation, limit);
 }
 
+bench_row *bench_point(bench *b, const char *curve, double x, const char *unit)
+{
+    bench_row *row = new_row(b, NULL, unit, BENCH_NO_TARGET, 0);
+    row->curve = curve;
+    row->x = x;
+    snprintf(row->point, sizeof row->point, "%s: %.0f", curve, x);
+    row->what = row->point;
+    return row;
+}
+
 void bench_add(bench_row *row, double sample)
 {
     if (row->count == BENCH_ROUNDS_MAX) {
@@ -87,8 +93,7 @@ void bench_add(bench_row *row, double sample)
 
 /* ---------------------------------------------------------------- table */
 
-/* Enough digits to compare, no more. */
-static const char *number(char *text, size_t size, double value)
+const char *report_number(char *text, size_t size, double value)
 {
     double magnitude = fabs(value);
     int digits = magnitude >= 1000 ? 0 : magnitude >= 100 ? 1 : magnitude >= 0.1 || magnitude == 0 ? 2 : 4;
@@ -96,15 +101,37 @@ static const char *number(char *text, size_t size, double value)
     return text;
 }
 
+const char *report_grouped(char *text, size_t size, double value)
+{
+    char digits[32];
+    if (!(fabs(value) >= 1000) || value >= 1e15) {
+        snprintf(text, size, "%.3g", value);
+        return text;
+    }
+    double power = pow(10, floor(log10(fabs(value))) - 2);
+    snprintf(digits, sizeof digits, "%.0f", round(value / power) * power);
+    size_t length = strlen(digits), at = 0;
+    for (size_t i = 0; i < length && at + 2 < size; i++) {
+        text[at++] = digits[i];
+        if ((length - i) % 3 == 1 && i + 1 < length && digits[i] != '-') {
+            text[at++] = ',';
+        }
+    }
+    text[at] = '\0';
+    return text;
+}
+
 static void table_row(const bench_row *row)
 {
     char median[32], lowest[32], highest[32], limit[32];
-    summary s = summarize(row);
-    printf("  %-58s %11s  %11s ..%11s  %-8s", row->what, number(median, sizeof median, s.median),
-           number(lowest, sizeof lowest, s.lowest), number(highest, sizeof highest, s.highest), row->unit);
+    report_summary s = report_summarize(row);
+    printf("  %-58s %11s  %11s ..%11s  %-8s", row->what, report_number(median, sizeof median, s.median),
+           report_number(lowest, sizeof lowest, s.lowest), report_number(highest, sizeof highest, s.highest),
+           row->unit);
     if (row->relation != BENCH_NO_TARGET) {
-        printf(" %s %s: %s", row->relation == BENCH_AT_MOST ? "<=" : ">=", number(limit, sizeof limit, row->limit),
-               verdict(row));
+        printf(" %s %s: %s",
+               row->relation == BENCH_AT_MOST ? "<=" : ">=", report_number(limit, sizeof limit, row->limit),
+               report_verdict(row));
     }
     putchar('\n');
 }
@@ -150,13 +177,13 @@ static void json_row(const bench *b, const bench_row *row)
     json_string(row->what);
     printf(",\"unit\":");
     json_string(row->unit);
-    summary s = summarize(row);
+    report_summary s = report_summarize(row);
     json_number("median", s.median);
     json_number("lowest", s.lowest);
     json_number("highest", s.highest);
     if (row->relation != BENCH_NO_TARGET) {
         json_number(row->relation == BENCH_AT_MOST ? "atMost" : "atLeast", row->limit);
-        printf(",\"verdict\":\"%s\"", verdict(row));
+        printf(",\"verdict\":\"%s\"", report_verdict(row));
     }
     printf(",\"samples\":[");
     for (size_t i = 0; i < row->count; i++) {
@@ -166,6 +193,14 @@ static void json_row(const bench *b, const bench_row *row)
 }
 
 /* ---------------------------------------------------------------- both */
+
+const char *report_describe(char *text, size_t size, const report_header *header)
+{
+    char keys[32];
+    snprintf(text, size, "ctrack %s, SQLite %s; %ld cores, %s; %s keys", header->library, header->engine, header->cores,
+             header->file_system, report_grouped(keys, sizeof keys, (double)header->keys));
+    return text;
+}
 
 void report_begin(report_format format, const report_header *header)
 {

@@ -139,3 +139,71 @@ void bench_update_with_waits(bench *b)
     compare_with_waits(b, &memory, false, SMALL_BATCH, b->keys / 2);
     compare_with_waits(b, &file, true, 1000, b->keys / 4);
 }
+
+/* ---------------------------------------------------------------- update-by-waits */
+
+#define LEVELS 5
+#define SETTLED_AT_ONCE 100 /* so many are pending beyond those that the curve is about */
+
+/* Microseconds for each call: updates of one random key each, for which nobody waits. */
+static double time_calls(bench *b, ctrack *tracker, load *l, const load_key *keys, int64_t *index)
+{
+    load_random(b, l, keys, b->keys, index);
+    return time_updates(tracker, l, 1) / 1e3;
+}
+
+/* Microseconds for each wait that is registered, and settled by an update of its own. */
+static double time_settled_waits(bench *b, ctrack *tracker, load *l, const load_key *keys, int64_t *index)
+{
+    ctrack_promise *promises[SETTLED_AT_ONCE];
+    double sum = 0;
+    size_t parts = l->count / SETTLED_AT_ONCE;
+    for (size_t i = 0; i < parts; i++) {
+        load part = {l->keys, l->coordinates, SETTLED_AT_ONCE};
+        load_random(b, &part, keys, b->keys, index);
+        int64_t start = bench_now();
+        subject_wait_each(tracker, &part, CTRACK_FOREVER, promises);
+        subject_update_all(tracker, &part, 1);
+        sum += bench_seconds_since(start);
+        subject_release(promises, SETTLED_AT_ONCE, CTRACK_OK);
+    }
+    return sum * 1e6 / (double)(parts * SETTLED_AT_ONCE);
+}
+
+/* Every round goes through all numbers of waits, so that each curve's points are measured in turns. */
+void bench_update_by_waits(bench *b)
+{
+    static const size_t levels[LEVELS] = {0, 1000, 10000, 100000, 1000000};
+    bench_row *quiet[LEVELS], *settled[LEVELS];
+    size_t count = 0;
+    for (; count < LEVELS && levels[count] <= b->keys; count++) {
+        quiet[count] = bench_point(b, "an update that wakes nobody", (double)levels[count], "us");
+        settled[count] = bench_point(b, "a wait, registered and settled by an update", (double)levels[count], "us");
+    }
+    load_key *keys = load_keys(b, b->keys), *other_keys = load_keys(b, b->keys);
+    load all = load_new(b->keys), others = load_new(b->keys), picked = load_new(b->keys / 10);
+    ctrack_promise **promises = bench_alloc(b->keys, sizeof *promises);
+    ctrack *tracker = subject_open(NULL, CTRACK_DURABLE_FULL);
+    load_in_order(&all, keys, 0);
+    subject_update_all(tracker, &all, 1000);
+    load_in_order(&others, other_keys, 0);
+    int64_t index = 0;
+    for (unsigned round = 0; round < b->rounds; round++) {
+        size_t pending = 0;
+        for (size_t i = 0; i < count; i++) {
+            load more = {others.keys + pending, others.coordinates + pending, levels[i] - pending};
+            subject_wait_each(tracker, &more, CTRACK_FOREVER, promises + pending);
+            pending = levels[i];
+            bench_add(quiet[i], time_calls(b, tracker, &picked, keys, &index));
+            bench_add(settled[i], time_settled_waits(b, tracker, &picked, keys, &index));
+        }
+        subject_release(promises, pending, CTRACK_PENDING);
+    }
+    subject_close(tracker);
+    free(promises);
+    load_free(&all);
+    load_free(&others);
+    load_free(&picked);
+    free(keys);
+    free(other_keys);
+}
