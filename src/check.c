@@ -36,7 +36,7 @@ ctrack_status ct_report(ct_reporter *reporter, uint64_t done, uint64_t total, ct
 {
     reporter->done = done;
     reporter->total = total;
-    if (reporter->callback != NULL && !reporter->cancelled) {
+    if (reporter->callback != NULL) {
         reporter->cancelled = reporter->callback(done, total, reporter->argument) != 0;
     }
     return outcome_of(reporter, CTRACK_OK, error);
@@ -217,7 +217,7 @@ typedef struct check {
 static ctrack_status add(check *c, const rule *broken, int64_t row, const char *what, ctrack_error *error)
 {
     ctrack_error text; /* makes it one printable line */
-    ct_error_set(&text, CTRACK_CORRUPT, "%s", what != NULL ? what : "damaged");
+    ct_error_set(&text, CTRACK_CORRUPT, "%s", what);
     const ctrack_finding finding = {.rule = broken->name,
                                     .table = broken->table,
                                     .row = row,
@@ -265,7 +265,9 @@ static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
         }
         int64_t where =
             sqlite3_column_type(statement, 0) == SQLITE_NULL ? CTRACK_NO_ROW : sqlite3_column_int64(statement, 0);
-        outcome = add(c, which, where, (const char *)sqlite3_column_text(statement, 1), error);
+        const char *what;
+        status = ct_sql_text(statement, 1, &what, &why);
+        outcome = status == CTRACK_OK ? add(c, which, where, what, error) : CTRACK_OK;
     }
     if (status != CTRACK_OK && c->altered && sqlite3_errcode(c->db) == SQLITE_ERROR) {
         status = CTRACK_OK; /* a table or column that the rule is about is not there, which was said already */
@@ -286,16 +288,20 @@ static ctrack_status check_names(check *c, ctrack_error *error)
     ctrack_status outcome = CTRACK_OK;
     ctrack_status status =
         ct_sql_prepare(c->db, "SELECT name FROM main.ctrack_migration WHERE version = ?1", &statement, &why);
-    for (int i = 0; i < ct_migrations_count && status == CTRACK_OK && outcome == CTRACK_OK; i++) {
+    for (int i = 0; i < ct_migrations_count && status == CTRACK_OK; i++) {
         sqlite3_bind_int(statement, 1, ct_migrations[i].version);
         status = ct_sql_step(statement, &row, "read ctrack_migration", &why);
-        const char *name = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-        if (row && (name == NULL || strcmp(name, ct_migrations[i].name) != 0)) {
+        const char *name = NULL;
+        status = status == CTRACK_OK ? ct_sql_text(statement, 0, &name, &why) : status;
+        if (status == CTRACK_OK && (name == NULL || strcmp(name, ct_migrations[i].name) != 0)) {
             ct_error_set(&why, CTRACK_CORRUPT, "ctrack_migration calls version %d \"%s\" instead of \"%s\"",
                          ct_migrations[i].version, name != NULL ? name : "", ct_migrations[i].name);
             outcome = add(c, &schema, CTRACK_NO_ROW, why.message, error);
         }
         sqlite3_reset(statement);
+        if (outcome != CTRACK_OK) {
+            break;
+        }
     }
     sqlite3_finalize(statement);
     return outcome == CTRACK_OK ? judge(c, &schema, status, &why, error) : outcome;

@@ -13,7 +13,7 @@ static const char ledger[] = "CREATE TABLE IF NOT EXISTS ctrack_migration (versi
 
 /* Everything of ours in a schema, and everything that hangs on it. */
 static const char objects[] =
-    "SELECT type, name, tbl_name, sql FROM main.sqlite_schema "
+    "SELECT type, name, tbl_name, sql, printf('%s %s', type, name) FROM main.sqlite_schema "
     "WHERE name LIKE 'ctrack\\_%' ESCAPE '\\' OR tbl_name LIKE 'ctrack\\_%' ESCAPE '\\' ORDER BY type, name";
 
 /* The migrations that the database says it has: 0 … n without a gap. */
@@ -95,14 +95,28 @@ ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error)
     }
 }
 
-static bool same_text(sqlite3_stmt *a, sqlite3_stmt *b, int column)
+/* Whether two objects are the same. */
+static ctrack_status same_object(sqlite3_stmt *a, sqlite3_stmt *b, bool *same, ctrack_error *error)
 {
-    const char *left = (const char *)sqlite3_column_text(a, column);
-    const char *right = (const char *)sqlite3_column_text(b, column);
-    return left == NULL || right == NULL ? left == right : strcmp(left, right) == 0;
+    ctrack_status status = CTRACK_OK;
+    *same = true;
+    for (int column = 0; column < 4 && status == CTRACK_OK && *same; column++) {
+        const char *left, *right;
+        status = ct_sql_text(a, column, &left, error);
+        status = status == CTRACK_OK ? ct_sql_text(b, column, &right, error) : status;
+        *same = status == CTRACK_OK && (left == NULL || right == NULL ? left == right : strcmp(left, right) == 0);
+    }
+    return status;
 }
 
-/* Compares two schemas object by object. Out of memory shows as a difference only if the statements fail, too. */
+static ctrack_status refuse(sqlite3_stmt *object, ctrack_error *error)
+{
+    const char *named;
+    ctrack_status status = ct_sql_text(object, 4, &named, error);
+    return status == CTRACK_OK ? ct_error_set(error, CTRACK_CORRUPT, "%s is not as ctrack made it", named) : status;
+}
+
+/* Compares two schemas object by object. */
 static ctrack_status compare(sqlite3 *db, sqlite3 *model, ctrack_error *error)
 {
     sqlite3_stmt *found = NULL, *expected = NULL;
@@ -116,14 +130,9 @@ static ctrack_status compare(sqlite3 *db, sqlite3 *model, ctrack_error *error)
             break;
         }
         bool same = more == wanted;
-        for (int column = 0; same && column < 4; column++) {
-            same = same_text(found, expected, column);
-        }
-        if (!same) {
-            sqlite3_stmt *named = more ? found : expected;
-            status =
-                ct_error_set(error, CTRACK_CORRUPT, "%s %s is not as ctrack made it",
-                             (const char *)sqlite3_column_text(named, 0), (const char *)sqlite3_column_text(named, 1));
+        status = same ? same_object(found, expected, &same, error) : CTRACK_OK;
+        if (status == CTRACK_OK && !same) {
+            status = refuse(more ? found : expected, error);
         }
     }
     sqlite3_finalize(found);

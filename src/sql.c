@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sql.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "error.h"
@@ -70,11 +71,16 @@ ctrack_status ct_sql_step(sqlite3_stmt *statement, bool *row, const char *doing,
 ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_error *error)
 {
     bool row;
-    ctrack_status status;
-    do {
-        status = ct_sql_step(statement, &row, doing, error);
-    } while (row);
+    ctrack_status status = ct_sql_step(statement, &row, doing, error);
+    assert(!row);
     return status;
+}
+
+ctrack_status ct_sql_text(sqlite3_stmt *statement, int column, const char **text, ctrack_error *error)
+{
+    bool null = sqlite3_column_type(statement, column) == SQLITE_NULL;
+    *text = (const char *)sqlite3_column_text(statement, column);
+    return *text != NULL || null ? CTRACK_OK : ct_error_no_memory(error);
 }
 
 ctrack_status ct_sql_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error)
@@ -109,8 +115,9 @@ ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, 
     ctrack_status status = code == SQLITE_OK ? ct_sql_step(statement, &row, "set up the connection", error)
                                              : ct_sql_fail(db, code, "set up the connection", error);
     if (status == CTRACK_OK && expected != NULL) {
-        const char *answer = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-        if (answer == NULL || strcmp(answer, expected) != 0) {
+        const char *answer = NULL;
+        status = row ? ct_sql_text(statement, 0, &answer, error) : CTRACK_OK;
+        if (status == CTRACK_OK && (answer == NULL || strcmp(answer, expected) != 0)) {
             status = ct_error_set(error, CTRACK_IO, "cannot set up the connection: %s gives %s, not %s", set,
                                   answer != NULL ? answer : "nothing", expected);
         }

@@ -20,6 +20,8 @@ ctrack_status ct_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statem
 ctrack_status ct_sql_step(sqlite3_stmt *statement, bool *row, const char *doing, ctrack_error *error);
 /** Steps a statement that yields nothing to its end, and resets it. */
 ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_error *error);
+/** Reads the text of a column; NULL if there is none. The text is SQLite's, until the statement is stepped or reset. */
+ctrack_status ct_sql_text(sqlite3_stmt *statement, int column, const char **text, ctrack_error *error);
 /** Reads the first column of the first row; 0 if there is none. */
 ctrack_status ct_sql_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error);
 /** Opens a file that exists, not through a symbolic link. `mode`: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE. *db is

@@ -70,12 +70,12 @@ static ctrack_status find_schema(host *h, ctrack_error *error)
             break;
         }
         sqlite3_free(h->schema);
-        h->schema = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(list, 1));
+        const char *name;
+        status = ct_sql_text(list, 1, &name, error);
+        h->schema = status == CTRACK_OK ? sqlite3_mprintf("%s", name) : NULL;
         if (h->schema == NULL) {
             status = ct_error_no_memory(error);
-            break;
-        }
-        if (strcmp(h->schema, "temp") != 0) {
+        } else if (strcmp(h->schema, "temp") != 0) {
             status = has_tables(h, &found, error);
         }
     }
@@ -97,9 +97,10 @@ static ctrack_status check_schema(const host *h, ctrack_error *error)
     bool row = false;
     ctrack_status status = prepare(h, question, &statement, error);
     status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the database schema", error) : status;
-    if (status == CTRACK_OK && row) {
+    const char *trigger = NULL;
+    status = status == CTRACK_OK ? ct_sql_text(statement, 1, &trigger, error) : status;
+    if (status == CTRACK_OK) {
         int64_t version = sqlite3_column_int64(statement, 0);
-        const char *trigger = (const char *)sqlite3_column_text(statement, 1);
         if (version != ct_migrations_count) {
             status = ct_error_set(error, CTRACK_SCHEMA, "the file has schema version %lld, this library knows %d%s",
                                   (long long)version, ct_migrations_count,
