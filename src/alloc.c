@@ -7,7 +7,7 @@
 
 void *ct_alloc(size_t size)
 {
-    return malloc(size > 0 ? size : 1);
+    return malloc(size);
 }
 
 void *ct_alloc_array(size_t count, size_t size)

@@ -8,7 +8,7 @@
  */
 #include <stddef.h>
 
-void *ct_alloc(size_t size);                     /**< NULL: no memory */
+void *ct_alloc(size_t size);                     /**< not 0 bytes; NULL: no memory */
 void *ct_alloc_array(size_t count, size_t size); /**< zeroed; count 0 gives a block too */
 /** Grows an array so that it holds at least `needed` elements, by doubling; *capacity is updated. 0, or -1. */
 int ct_grow(void **array, size_t *capacity, size_t needed, size_t size);

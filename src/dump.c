@@ -183,9 +183,9 @@ static ctrack_status write_rows(ct_store *store, const char *read_model, ct_dump
 {
     sqlite3_stmt *keyspaces;
     cursor folded = {0}, log = {0};
-    ctrack_status status = select_read_model(store, CT_DUMP_KEYSPACES, read_model, &keyspaces, error);
-    status = status == CTRACK_OK ? select_read_model(store, CT_DUMP_LOG, read_model, &log.statement, error) : status;
+    ctrack_status status = select_read_model(store, CT_DUMP_LOG, read_model, &log.statement, error);
     status = status == CTRACK_OK ? ct_store_statement(store, CT_DUMP_FOLDED, &folded.statement, error) : status;
+    status = status == CTRACK_OK ? select_read_model(store, CT_DUMP_KEYSPACES, read_model, &keyspaces, error) : status;
     return status == CTRACK_OK ? write_keyspaces(keyspaces, &folded, &log, writer, error) : status;
 }
 

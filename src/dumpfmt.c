@@ -128,15 +128,13 @@ struct ct_dump_writer {
 
 static ctrack_status flush(ct_dump_writer *writer)
 {
-    if (writer->used > 0) {
-        XXH3_64bits_update(writer->sum.state, writer->buffer, writer->used);
-        int error = writer->write(writer->buffer, writer->used, writer->argument);
-        writer->used = 0;
-        if (error != 0) {
-            char reason[128] = "";
-            (void)strerror_r(error, reason, sizeof reason);
-            return ct_error_set(&writer->fault, CTRACK_IO, "dump: writing failed: %s", reason);
-        }
+    XXH3_64bits_update(writer->sum.state, writer->buffer, writer->used);
+    int error = writer->write(writer->buffer, writer->used, writer->argument);
+    writer->used = 0;
+    if (error != 0) {
+        char reason[128] = "";
+        (void)strerror_r(error, reason, sizeof reason);
+        return ct_error_set(&writer->fault, CTRACK_IO, "dump: writing failed: %s", reason);
     }
     return CTRACK_OK;
 }
@@ -280,15 +278,15 @@ static ctrack_status add_text(ct_dump_writer *writer, ct_json_text *part, const 
 static ctrack_status render(ct_dump_writer *writer, const ct_dump_row *row)
 {
     writer->before.length = writer->behind.length = 0;
-    bool good = add(writer, &writer->before, "{\"readModel\":\"") == CTRACK_OK &&
-                add_text(writer, &writer->before, row, CT_DUMP_READ_MODEL) == CTRACK_OK &&
-                add(writer, &writer->before, ",\"documentId\":\"") == CTRACK_OK &&
-                add(writer, &writer->behind, "\",\"scope\":\"") == CTRACK_OK &&
-                add_text(writer, &writer->behind, row, CT_DUMP_SCOPE) == CTRACK_OK &&
-                add(writer, &writer->behind, ",\"branch\":\"") == CTRACK_OK &&
-                add_text(writer, &writer->behind, row, CT_DUMP_BRANCH) == CTRACK_OK &&
-                add(writer, &writer->behind, ",\"operationIndex\":") == CTRACK_OK;
-    return good ? CTRACK_OK : writer->fault.status;
+    add(writer, &writer->before, "{\"readModel\":\"");
+    add_text(writer, &writer->before, row, CT_DUMP_READ_MODEL);
+    add(writer, &writer->before, ",\"documentId\":\"");
+    add(writer, &writer->behind, "\",\"scope\":\"");
+    add_text(writer, &writer->behind, row, CT_DUMP_SCOPE);
+    add(writer, &writer->behind, ",\"branch\":\"");
+    add_text(writer, &writer->behind, row, CT_DUMP_BRANCH);
+    add(writer, &writer->behind, ",\"operationIndex\":");
+    return writer->fault.status;
 }
 
 /* Keeps a row's texts from `first` on, to compare the next row with. */
@@ -633,7 +631,7 @@ static bool read_header_members(ct_dump_reader *reader, ct_json *json, ct_json_t
     bool good = ct_json_enter(json, '{');
     while (good && ct_json_next(json, text)) {
         int which = strcmp(text->text, names[0]) == 0 ? 0 : strcmp(text->text, names[1]) == 0 ? 1 : -1;
-        if (which < 0 || strlen(names[which]) != text->length) {
+        if (which < 0) {
             char reason[sizeof json->reason];
             snprintf(reason, sizeof reason, "unknown member \"%.60s\"", text->text);
             return ct_json_fail(json, json->at, reason);
@@ -643,7 +641,7 @@ static bool read_header_members(ct_dump_reader *reader, ct_json *json, ct_json_t
         }
         seen[which] = true;
         good = which == 0 ? read_version(json) : read_read_models(reader, json, text);
-        if (!good && json->member == NULL) {
+        if (!good) {
             json->member = names[which];
         }
     }

@@ -34,11 +34,8 @@ static void make_printable(char *text, size_t size)
 static void set_message(ctrack_error *error, const char *format, va_list arguments)
 {
     /* Formatted aside, since an argument may be the old message itself. */
-    char message[sizeof error->message];
-    int length = vsnprintf(message, sizeof message, format, arguments);
-    if (length < 0) {
-        message[0] = '\0';
-    }
+    char message[sizeof error->message] = "";
+    vsnprintf(message, sizeof message, format, arguments);
     make_printable(message, sizeof message);
     memcpy(error->message, message, sizeof message);
 }
@@ -58,16 +55,13 @@ ctrack_status ct_error_set(ctrack_error *error, ctrack_status status, const char
 ctrack_status ct_error_context(ctrack_error *error, ctrack_status status, const char *format, ...)
 {
     if (error != NULL) {
-        char context[sizeof error->message];
+        char context[sizeof error->message] = "", rest[sizeof error->message];
         va_list arguments;
         va_start(arguments, format);
-        int length = vsnprintf(context, sizeof context, format, arguments);
+        vsnprintf(context, sizeof context, format, arguments);
         va_end(arguments);
-        if (length >= 0) {
-            char rest[sizeof error->message];
-            memcpy(rest, error->message, sizeof rest);
-            ct_error_set(error, status, "%s: %s", context, rest);
-        }
+        memcpy(rest, error->message, sizeof rest);
+        ct_error_set(error, status, "%s: %s", context, rest);
     }
     return status;
 }

@@ -175,8 +175,8 @@ static ctrack_status take_name(ct_newfile *file, ctrack_error *error)
 /* Makes the new name survive a power cut. */
 static ctrack_status sync_directory(const ct_newfile *file, ctrack_error *error)
 {
-    size_t length = (size_t)(strrchr(file->path, '/') - file->path);
-    char *directory = ct_alloc_text(file->path, length > 0 ? length : 1);
+    size_t length = (size_t)(strrchr(file->path, '/') + 1 - file->path);
+    char *directory = ct_alloc_text(file->path, length);
     if (directory == NULL) {
         return ct_error_no_memory(error);
     }

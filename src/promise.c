@@ -178,7 +178,7 @@ static ctrack_status find_entries(ct_board *board, ct_wait *wait, const ctrack_c
 {
     ctrack_status status = CTRACK_OK;
     wait->count = 0;
-    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+    for (size_t i = 0; i < count; i++) {
         status = ct_text_check_coordinate(&coordinates[i], i, error);
         if (status != CTRACK_OK) {
             break;
@@ -226,10 +226,14 @@ static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_
     return CTRACK_OK;
 }
 
+/* So many fit into a block of memory, and can be counted. */
+#define FITTING ((SIZE_MAX - sizeof(ctrack_promise) - sizeof(ct_wait)) / sizeof(ct_wait_item))
+#define MOST_ITEMS (FITTING < UINT32_MAX ? FITTING : UINT32_MAX)
+
 ctrack_status ct_promise_make(ct_board *board, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
                               ctrack_abort_signal *signal, ctrack_promise **promise, ctrack_error *error)
 {
-    if (count > UINT32_MAX || count > (SIZE_MAX - sizeof(ctrack_promise) - sizeof(ct_wait)) / sizeof(ct_wait_item)) {
+    if (count > MOST_ITEMS) {
         return ct_error_no_memory(error);
     }
     ctrack_promise *made = ct_alloc(sizeof(ctrack_promise) + sizeof(ct_wait) + count * sizeof(ct_wait_item));

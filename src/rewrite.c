@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rewrite.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -163,9 +164,9 @@ static ctrack_status forget_entry(ctrack *tracker, const ct_entry *entry, ctrack
     ct_mutex_lock(&tracker->board->lock);
     ct_keyspace *keyspace = ct_map_keyspace_of(tracker->board->map, entry);
     ct_mutex_unlock(&tracker->board->lock);
-    int64_t keyspace_id;
-    ctrack_status status = ct_write_keyspace(tracker, keyspace, &keyspace_id, error);
-    status = status == CTRACK_OK ? ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error) : status;
+    int64_t keyspace_id = keyspace->file_id;
+    assert(keyspace_id != 0); /* what has progress is in the file */
+    ctrack_status status = ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error);
     status = status == CTRACK_OK ? ct_store_statement(store, CT_FORGET_LATEST, &forget, error) : status;
     if (status != CTRACK_OK) {
         return status;

@@ -21,10 +21,8 @@ static void expire(ct_board *board)
 {
     ct_settled settled = {0};
     ct_waitset_expire(&board->waits, ct_clock_monotonic(), &settled);
-    if (settled.first != NULL) {
-        ct_board_unlock_and_wake(board, &settled);
-        ct_mutex_lock(&board->lock);
-    }
+    ct_board_unlock_and_wake(board, &settled);
+    ct_mutex_lock(&board->lock);
 }
 
 /* Runs the oldest callback. The lock is held before and after, not between. */

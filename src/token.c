@@ -217,12 +217,11 @@ static void put_coordinate(sink *to, const ctrack_coordinate *coordinate)
 static void put_header(sink *to)
 {
     struct timespec now = {0, 0};
-    struct tm utc;
-    char second[40] = "1970-01-01T00:00:00", header[160];
+    struct tm utc = {.tm_year = 70, .tm_mday = 1}; /* stays so when the clock is beyond what a year can be */
+    char second[40], header[160];
     clock_gettime(CLOCK_REALTIME, &now);
-    if (gmtime_r(&now.tv_sec, &utc) != NULL) {
-        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &utc);
-    }
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &utc);
     int length = snprintf(header, sizeof header, "{\"version\":%d,\"createdAtUtcIso\":\"%s.%03ldZ\",\"coordinates\":[",
                           CT_TOKEN_VERSION, second, now.tv_nsec / 1000000);
     put(to, header, (size_t)length);

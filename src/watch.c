@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "watch.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -71,10 +70,8 @@ void ct_watch_destroy(ct_watch *watch)
 static void drain(int descriptor)
 {
     char buffer[4096];
-    ssize_t got;
-    do {
-        got = read(descriptor, buffer, sizeof buffer);
-    } while (got > 0 || (got < 0 && errno == EINTR));
+    while (read(descriptor, buffer, sizeof buffer) > 0) { /* never interrupted, since it does not block */
+    }
 }
 
 bool ct_watch_sleep(ct_watch *watch, bool watching)
