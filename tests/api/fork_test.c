@@ -39,7 +39,7 @@ static int in_fork(int (*body)(handles *h), handles *h)
     if (pid == 0) {
         signal(SIGALRM, SIG_DFL);
         alarm(30);
-        _exit(body(h));
+        leave_fork(body(h));
     }
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
@@ -163,6 +163,18 @@ static int child_missing(handles *h)
     return missing == UNTOUCHED ? (int)status : 99;
 }
 
+static int child_label(handles *h)
+{
+    return (int)ctrack_promise_label(h->pending, "a label");
+}
+
+static int child_explain(handles *h)
+{
+    ctrack_error error = {CTRACK_OK, ""};
+    ctrack_status status = ctrack_promise_explain(h->pending, &error);
+    return error.message[0] != '\0' ? (int)status : 99;
+}
+
 static int child_fd(handles *h)
 {
     return ctrack_promise_fd(h->pending) == -1 && ctrack_promise_fd(h->settled) == -1 ? 0 : 99;
@@ -233,6 +245,8 @@ TEST_FORKED(await_settled)
 TEST_FORKED(status)
 TEST_FORKED(then)
 TEST_FORKED(missing)
+TEST_FORKED(label)
+TEST_FORKED(explain)
 TEST_FORKED(message)
 
 static void test_there_is_no_descriptor_in_the_child(void **state)
@@ -383,6 +397,8 @@ int main(int argc, char **argv)
         TEST_BOTH(test_status_in_the_child_is_forked),
         TEST_BOTH(test_then_in_the_child_is_forked),
         TEST_BOTH(test_missing_in_the_child_is_forked),
+        TEST_BOTH(test_label_in_the_child_is_forked),
+        TEST_BOTH(test_explain_in_the_child_is_forked),
         TEST_BOTH(test_message_in_the_child_is_forked),
         TEST_BOTH(test_there_is_no_descriptor_in_the_child),
         TEST_BOTH(test_abort_and_release_in_the_child_return),

@@ -188,6 +188,8 @@ typedef struct child {
 child child_start(const char *mode, const char *argument);
 void child_kill(child *c);  /**< kill -9, and waits for its end */
 int child_finish(child *c); /**< waits for its end; the exit status, or 128 + signal */
+/** Ends the child of a mere fork(), as _exit() does: nothing of the parent's is flushed or released. */
+_Noreturn void leave_fork(int status);
 bool read_fully(int descriptor, void *data, size_t size);
 bool write_fully(int descriptor, const void *data, size_t size);
 
