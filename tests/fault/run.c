@@ -64,6 +64,12 @@ static ledger_outcome success(const run *r)
     return r->fault == RUN_NO_POWER ? LEDGER_UNKNOWN : LEDGER_DONE;
 }
 
+void run_judge(run *r, const char *call, ctrack_status status, const ctrack_error *error)
+{
+    const ctrack_error none = {.status = status, .message = "no message"};
+    judge(r, -1, call, status, error != NULL ? error : &none, false);
+}
+
 /* The outcome is unknown only if this very call has made the tracker say so from now on. */
 static ledger_outcome outcome_of(const run *r, int tracker, ctrack_status status, bool was_broken)
 {
@@ -166,9 +172,14 @@ void run_close(run *r, int tracker)
     ctrack *closing = r->trackers[tracker];
     r->trackers[tracker] = NULL;
     ctrack_status status = ctrack_close(closing, NULL);
+    fault_pause();
+    if (status == CTRACK_NO_MEMORY && r->fault == RUN_NO_MEMORY) {
+        status = ctrack_close(closing, NULL);
+    }
     if (status != CTRACK_OK) {
         violation(r->place, "ctrack_close is %s", ctrack_status_name(status));
     }
+    fault_resume();
 }
 
 /* ---------------------------------------------------------------- updates */

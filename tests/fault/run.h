@@ -49,6 +49,9 @@ void run_make_templates(const char *directory);
 /** Begins a run: puts the template's files into the directory, and writes into the books what they hold. */
 void run_begin(run *r, const char *directory, run_template kind, ledger *books);
 
+/** Judges the status of a call that has no run_… of its own; `error` is NULL if it has none. */
+void run_judge(run *r, const char *call, ctrack_status status, const ctrack_error *error);
+
 void run_open(run *r, int tracker, int model, bool read_only);
 void run_close(run *r, int tracker);
 void run_update(run *r, int tracker, const ledger_change *change);
