@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# deb.sh CPACK DIRECTORY: makes Debian packages of what consumer.sh has built, looks at what they say and hold, unpacks
-# them and runs what is in them. dpkg does not install them here: a test leaves the machine as it was.
+# deb.sh CPACK DIRECTORY: makes Debian packages of what consumer.sh has built, looks at what they say and hold, installs
+# them below DIRECTORY/root with a dpkg database of their own, runs what is in them, and removes them without a trace.
 set -eu
 cpack=$1 directory=$2
 root=$directory/root
@@ -32,7 +32,15 @@ package() {
             exit 1
         fi
     done
-    dpkg -x "$file" "$root"
+}
+
+# install_or_remove DPKG-ARGUMENT...: below the root; what the packages depend on is the machine's.
+install_or_remove() {
+    dpkg --root="$root" --log=/dev/null --force-not-root --force-script-chrootless --force-depends "$@" \
+        >"$directory/deb/dpkg.log" 2>&1 || {
+        cat "$directory/deb/dpkg.log" >&2
+        exit 1
+    }
 }
 
 package libctrack0 'libsqlite3-0 (>= 3.37)' '/libctrack\.so\.0 -> '
@@ -48,6 +56,17 @@ if [ -n "$twice" ]; then
     exit 1
 fi
 
+mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates"
+touch "$root/var/lib/dpkg/status" "$root/var/lib/dpkg/available"
+install_or_remove -i "$directory"/deb/*.deb
+
 rm -f "$directory"/deb.db*
 "$root/usr/bin/ctrack" update "$directory/deb.db" doc-7:document:main=12
 "$root/usr/bin/ctrack" get "$directory/deb.db" doc-7:document:main | grep -qx 12
+
+install_or_remove --purge libctrack0 libctrack-dev ctrack libsqlite3-mod-ctrack
+left=$(find "$root" ! -type d ! -path "$root/var/lib/dpkg/*")
+if [ -n "$left" ]; then
+    echo "left behind: $left" >&2
+    exit 1
+fi
