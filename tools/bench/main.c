@@ -27,12 +27,11 @@
 
 enum { EXIT_RAN = 0, EXIT_NOT_RUN = 1, EXIT_USAGE = 2 };
 
-static const bench_plot by_waits = {"update-by-waits.svg",
-                                    "The cost of an update does not depend on the waits for others",
+static const bench_plot by_waits = {"update-by-waits.svg", "Updates and waits, by the number of waits for other keys",
                                     "waits pending for other keys", "microseconds each, in memory"};
-static const bench_plot by_threads = {"update-by-threads.svg", "Threads that update at once are committed together",
-                                      "threads, each updating a key of its own",
-                                      "durable updates a second, synchronous=FULL"};
+static const bench_plot by_threads = {
+    "update-by-threads.svg", "Durable updates, by the number of threads that update at once",
+    "threads, each updating a key of its own", "durable updates a second, synchronous=FULL"};
 
 static const bench_case cases[] = {
     {"update-memory", "Updates in memory, 10 random keys a call, against uthash lookups of the same keys.",
