@@ -122,6 +122,7 @@ run_s390x() {
     foreign s390x s390x-linux-gnu
     PORTABILITY_LINK="-Wl,-rpath,/usr/s390x-linux-gnu/lib:$root/usr/lib/s390x-linux-gnu"
     PORTABILITY_EMULATOR="$(command -v qemu-s390x);-L;/usr/s390x-linux-gnu"
+    export CTRACK_TEST_TIMEOUT=900 # of one test: some are slow when emulated
     cross s390x-linux-gnu-gcc
 }
 
