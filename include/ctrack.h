@@ -208,17 +208,17 @@ typedef struct ctrack_options {
  * Opens a tracker on a file, or in memory only.
  *
  * The file is created with mode 0600 if it does not exist, brought to the current schema, checked, and its progress
- * loaded (unless `lazy` is set). It may be a database that holds other tables too; it is brought to WAL mode, unless it
- * is opened for reading only. The path is a plain file name: `file:` URIs, `:memory:` and the empty name are refused,
- * and so is a symbolic link as the last component.
+ * loaded (unless `lazy` is set). It may be a database in UTF-8 that holds other tables too; it is brought to WAL mode,
+ * unless it is opened for reading only. The path is a plain file name: `file:` URIs, `:memory:` and the empty name are
+ * refused, and so is a symbolic link as the last component.
  *
  * @param[in]  path     NULL: memory only, nothing is durable.
  * @param[in]  options  NULL: the defaults.
  * @param[out] tracker  The caller closes it with ctrack_close().
- * Errors: CTRACK_INVALID for a bad path or option; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is
- *         damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
- *         CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is refused is not
- *         touched, nor is its write-ahead log.
+ * Errors: CTRACK_INVALID for a bad path or option, or a database in UTF-16; CTRACK_IO when the file cannot be opened;
+ *         CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it
+ *         is newer than the library; CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is
+ *         refused is not touched, nor is its write-ahead log.
  */
 CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *options, ctrack **tracker,
                                      ctrack_error *error);
@@ -704,9 +704,9 @@ CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list);
  * ctrack_open() brings a file to.
  *
  * @param[in] busy_timeout_ms  As in ctrack_options.
- * Errors: CTRACK_INVALID for a bad path; CTRACK_IO when the file cannot be opened; CTRACK_CORRUPT when it is damaged,
- *         not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it is newer than the library;
- *         CTRACK_BUSY, CTRACK_NO_MEMORY.
+ * Errors: CTRACK_INVALID for a bad path or a database in UTF-16; CTRACK_IO when the file cannot be opened;
+ *         CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it
+ *         is newer than the library; CTRACK_BUSY, CTRACK_NO_MEMORY.
  */
 CTRACK_API ctrack_status ctrack_schema(const char *path, int64_t busy_timeout_ms, int *version, int *newest,
                                        ctrack_error *error);

@@ -78,6 +78,32 @@ BEGIN
               length(CAST(new.scope AS BLOB)), length(CAST(new.branch AS BLOB))) > 65535
        OR instr(CAST(new.read_model AS BLOB), x'00') + instr(CAST(new.document_id AS BLOB), x'00')
         + instr(CAST(new.scope AS BLOB), x'00') + instr(CAST(new.branch AS BLOB), x'00') > 0;
+    -- UTF-8 can be judged byte by byte: a byte of a character is preceded by its first byte, and followed by as many as
+    -- that one announces. All four texts are one, in pieces that overlap by what a byte must know of its neighbours;
+    -- so the time taken grows with the length. What is ASCII is let through by the first condition.
+    SELECT raise(ABORT, 'ctrack_progress: read_model, document_id, scope and branch must be UTF-8')
+    WHERE new.read_model || new.document_id || new.scope || new.branch GLOB '*[^' || char(1) || '-' || char(127) || ']*'
+      AND EXISTS (
+        WITH RECURSIVE
+        piece (start, bytes) AS (
+            SELECT 1, NULL
+            UNION ALL
+            SELECT start + 64, substr(CAST('   ' || new.read_model || ' ' || new.document_id || ' ' || new.scope || ' '
+                                           || new.branch || '   ' AS BLOB), start, 70)
+            FROM piece WHERE bytes IS NULL OR length(bytes) = 70),
+        place (i) AS (SELECT 4 UNION ALL SELECT i + 1 FROM place WHERE i < 67)
+        SELECT 1 FROM piece CROSS JOIN place
+        WHERE substr(bytes, i, 1) > x'7F' AND NOT CASE
+            WHEN substr(bytes, i, 1) < x'C0' THEN substr(bytes, i - 1, 1) BETWEEN x'C2' AND x'F4'
+                OR substr(bytes, i - 2, 1) BETWEEN x'E0' AND x'F4' OR substr(bytes, i - 3, 1) BETWEEN x'F0' AND x'F4'
+            WHEN substr(bytes, i + 1, 1) NOT BETWEEN x'80' AND x'BF' THEN 0
+            WHEN substr(bytes, i, 1) BETWEEN x'C2' AND x'DF' THEN 1
+            WHEN substr(bytes, i + 2, 1) NOT BETWEEN x'80' AND x'BF' THEN 0
+            WHEN substr(bytes, i, 2) BETWEEN x'E0A0' AND x'ED9F' OR substr(bytes, i, 2) BETWEEN x'EE80' AND x'EFBF'
+            THEN 1
+            WHEN substr(bytes, i + 3, 1) NOT BETWEEN x'80' AND x'BF' THEN 0
+            ELSE substr(bytes, i, 2) BETWEEN x'F090' AND x'F48F'
+        END);
     SELECT raise(ABORT, 'ctrack_progress: operation_index must be an integer from 0 to 9223372036854775807')
     WHERE typeof(new.operation_index) <> 'integer' OR new.operation_index < 0;
     INSERT INTO ctrack_keyspace (read_model, scope, branch)

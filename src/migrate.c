@@ -140,9 +140,26 @@ static ctrack_status compare(sqlite3 *db, sqlite3 *model, ctrack_error *error)
     return status;
 }
 
+/* Keys are compared and sorted as SQLite keeps them, bytewise, so that must be UTF-8. */
+static ctrack_status check_encoding(sqlite3 *db, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    ctrack_status status = ct_sql_prepare(db, "PRAGMA main.encoding", &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the text encoding", error) : status;
+    const char *encoding = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    if (encoding != NULL && strcmp(encoding, "UTF-8") != 0) {
+        status =
+            ct_error_set(error, CTRACK_INVALID, "the database keeps text as %s: ctrack needs one in UTF-8", encoding);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
 ctrack_status ct_migrate_check(sqlite3 *db, int *version, ctrack_error *error)
 {
     ctrack_status status = version_of(db, version, error);
+    status = status == CTRACK_OK ? check_encoding(db, error) : status;
     if (status != CTRACK_OK || *version == 0) {
         return status;
     }

@@ -442,6 +442,14 @@ static void assert_altered_is_refused(fixture *f, const char *sql, ctrack_status
     assert_refused_and_untouched(f, expected);
 }
 
+static void test_database_in_utf_16_is_refused(void **state)
+{
+    fixture *f = *state;
+    db_run_once(f->path, "PRAGMA encoding = 'UTF-16'; CREATE TABLE host (id INTEGER)");
+    assert_refused_and_untouched(f, CTRACK_INVALID);
+    assert_contains(f->error.message, "UTF-16");
+}
+
 static void test_newer_schema_is_refused(void **state)
 {
     assert_altered_is_refused(
@@ -883,6 +891,7 @@ int main(int argc, char **argv)
         TEST(test_mode_of_an_existing_file_is_kept),
         TEST(test_empty_file_is_taken_as_new),
         TEST(test_database_of_a_host_is_joined),
+        TEST(test_database_in_utf_16_is_refused),
         TEST(test_tables_of_a_host_are_left_alone),
         TEST(test_user_version_and_application_id_are_left_alone),
         TEST(test_trigger_of_a_host_that_writes_our_view_is_fine),

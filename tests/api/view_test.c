@@ -269,6 +269,96 @@ static void test_insert_of_what_no_call_would_take_is_refused(void **state)
     assert_int_equal(entry_count(f->tracker), 0);
 }
 
+/* The text at a place of the key, the rest being ASCII. False: refused. */
+static bool insert_bytes(sqlite3 *db, const unsigned char *bytes, int length, int place)
+{
+    sqlite3_stmt *insert = NULL;
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "INSERT INTO ctrack_progress VALUES (?1, ?2, ?3, ?4, 1, NULL)", -1, &insert, NULL),
+        SQLITE_OK);
+    for (int i = 0; i < 4; i++) {
+        sqlite3_bind_text(insert, i + 1, i == place ? (const char *)bytes : "x", i == place ? length : 1,
+                          SQLITE_TRANSIENT);
+    }
+    int code = sqlite3_step(insert);
+    if (code != SQLITE_DONE) {
+        assert_contains(sqlite3_errmsg(db), "must be UTF-8");
+    }
+    sqlite3_finalize(insert);
+    return code == SQLITE_DONE;
+}
+
+/* RFC 3629, section 4. */
+static bool is_character(const unsigned char *at, int length)
+{
+    int wanted = at[0] < 0x80 ? 1 : at[0] >= 0xC2 && at[0] < 0xE0 ? 2 : at[0] >= 0xE0 && at[0] < 0xF0 ? 3 : 4;
+    int low = at[0] == 0xE0 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80, high = at[0] == 0xED ? 0x9F : 0xBF;
+    high = at[0] == 0xF4 ? 0x8F : high;
+    bool good = length == wanted && at[0] < 0xF5 && (wanted < 4 || at[0] >= 0xF0);
+    for (int i = 1; i < length; i++) {
+        good = good && at[i] >= (i == 1 ? low : 0x80) && at[i] <= (i == 1 ? high : 0xBF);
+    }
+    return good;
+}
+
+static bool is_text(const unsigned char *bytes, int length)
+{
+    for (int n = 1; n <= length; n++) {
+        if (is_character(bytes, n)) {
+            return is_text(bytes + n, length - n);
+        }
+    }
+    return length == 0;
+}
+
+static void test_insert_of_short_text_is_refused_unless_it_is_utf_8(void **state)
+{
+    fixture *f = *state;
+    static const unsigned char edges[] = {0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0,
+                                          0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFF};
+    enum { EDGES = sizeof edges };
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "PRAGMA synchronous = OFF; BEGIN");
+    int n = 0;
+    for (int length = 1; length <= 4; length++) {
+        for (int i = 0; i < (length < 3 ? EDGES * EDGES : EDGES * EDGES * EDGES); i++) {
+            const unsigned char bytes[4] = {edges[i % EDGES], edges[i / EDGES % EDGES], edges[i / EDGES / EDGES], 0xBF};
+            if (length > 2 && bytes[0] < 0xE0) {
+                continue; /* a text that was there, and another character */
+            }
+            assert_true(insert_bytes(db, bytes, length, n++ % 4) == is_text(bytes, length));
+        }
+    }
+    db_run(db, "COMMIT");
+    db_close(db);
+    assert_status(ctrack_refresh(f->tracker, &f->error), CTRACK_OK); /* what was let in is fine with us */
+}
+
+/* A long text is judged in pieces: a fault is found wherever it is, and what is sound passes. */
+static void test_insert_of_long_text_is_refused_unless_all_of_it_is_utf_8(void **state)
+{
+    fixture *f = *state;
+    unsigned char text[400];
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "PRAGMA synchronous = OFF; BEGIN");
+    for (int before = 0; before < 200; before++) {
+        memset(text, 'x', sizeof text);
+        memcpy(text + before, "\xF0\x9F\x98\x80\xE2\x82\xAC\xC3\xA9", 9);
+        assert_true(insert_bytes(db, text, before + 9, 1));
+        assert_true(insert_bytes(db, text, 300, 1));
+        for (int gone = 0; gone < 9; gone++) {
+            unsigned char kept = text[before + gone];
+            text[before + gone] = 'x';
+            assert_false(insert_bytes(db, text, 300, 1));
+            text[before + gone] = kept;
+        }
+        assert_false(insert_bytes(db, text, before + 8, 1));
+    }
+    db_run(db, "COMMIT");
+    db_close(db);
+    assert_status(ctrack_refresh(f->tracker, &f->error), CTRACK_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -290,6 +380,8 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_insert_below_the_progress_changes_nothing),
         TEST_ON_FILE(test_insert_that_is_rolled_back_is_no_progress),
         TEST_ON_FILE(test_insert_of_what_no_call_would_take_is_refused),
+        TEST_ON_FILE(test_insert_of_short_text_is_refused_unless_it_is_utf_8),
+        TEST_ON_FILE(test_insert_of_long_text_is_refused_unless_all_of_it_is_utf_8),
     };
     return SUPPORT_MAIN(argc, argv, "view", tests, NULL);
 }
