@@ -211,6 +211,9 @@ static ctrack_status copy_store(const ct_store *live, sqlite3 *target, const ct_
     bool alone = false;
     ctrack_status status = ct_store_check_file(live, error);
     status = status == CTRACK_OK ? ct_store_open_second(live, &source, error) : status;
+    /* Each page is read once: a large cache would only be filled. */
+    status = status == CTRACK_OK ? ct_sql_exec(source->db, "PRAGMA main.cache_size = 256", "set up the copy", error)
+                                 : status;
     status = status == CTRACK_OK ? ct_store_run(source, CT_BEGIN, "begin to read", error) : status;
     status = status == CTRACK_OK ? is_ours_alone(source->db, &alone, error) : status; /* the transaction reads now */
     if (status == CTRACK_OK) {
