@@ -503,13 +503,28 @@ static ctrack_status inspect(ct_store *store, ctrack_error *error)
     return status;
 }
 
+/*
+ * Of two connections that enter write-ahead mode at once, each may hold what the other waits for; then SQLite does not
+ * ask the busy handler but gives up at once (https://www.sqlite.org/c3ref/busy_handler.html), and has let go of it all.
+ */
+static ctrack_status enter_wal(ct_store *store, ctrack_error *error)
+{
+    int64_t until = ct_clock_deadline(ct_clock_monotonic(), store->busy_timeout_ms);
+    ctrack_status status = ct_sql_pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
+    while (status == CTRACK_BUSY && ct_clock_monotonic() < until) {
+        ct_thread_nap(NAP_NANOSECONDS);
+        status = ct_sql_pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
+    }
+    return status;
+}
+
 ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability, ctrack_error *error)
 {
     if (store->read_only) {
         return CTRACK_OK;
     }
     bool full = durability == CTRACK_DURABLE_FULL;
-    ctrack_status status = ct_sql_pragma(store->db, "PRAGMA main.journal_mode = WAL", "wal", error);
+    ctrack_status status = enter_wal(store, error);
     status =
         status == CTRACK_OK
             ? ct_sql_pragma(store->db, full ? "PRAGMA main.synchronous = FULL" : "PRAGMA main.synchronous = NORMAL",

@@ -825,14 +825,17 @@ static void *open_and_update(void *argument)
     return status == CTRACK_OK ? argument : NULL;
 }
 
-static void test_many_threads_may_open_a_new_file_at_once(void **state)
+/* Each round with a file of its own, which `before` has made unless it is NULL. */
+static void open_at_once(fixture *f, int rounds, const char *before)
 {
-    fixture *f = *state;
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < rounds; round++) {
         char path[300];
         char name[32];
         snprintf(name, sizeof name, "new-%d.db", round);
         path_in(f, name, path);
+        if (before != NULL) {
+            db_run_once(path, before);
+        }
         pthread_t threads[OPENERS];
         for (int i = 0; i < OPENERS; i++) {
             threads[i] = thread_start(open_and_update, path);
@@ -842,6 +845,16 @@ static void test_many_threads_may_open_a_new_file_at_once(void **state)
         }
         assert_int_equal(db_integer_once(path, "SELECT count(*) FROM ctrack_migration WHERE version = 1"), 1);
     }
+}
+
+static void test_many_threads_may_open_a_new_file_at_once(void **state)
+{
+    open_at_once(*state, 5, NULL);
+}
+
+static void test_many_threads_may_open_a_hosts_database_at_once(void **state)
+{
+    open_at_once(*state, 40, "CREATE TABLE host (id INTEGER PRIMARY KEY, applied INTEGER)");
 }
 
 static int open_in_child(const char *mode, const char *path)
@@ -941,6 +954,7 @@ int main(int argc, char **argv)
         TEST(test_existing_tracker_opens_while_another_writes),
         TEST(test_new_file_on_a_full_disk_is_full),
         TEST(test_many_threads_may_open_a_new_file_at_once),
+        TEST(test_many_threads_may_open_a_hosts_database_at_once),
         TEST(test_many_processes_may_open_a_new_file_at_once),
     };
     return SUPPORT_MAIN(argc, argv, "open", tests, open_in_child);
