@@ -122,6 +122,7 @@ ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, 
                                   answer != NULL ? answer : "nothing", expected);
         }
     }
-    sqlite3_finalize(statement);
-    return status;
+    /* What a pragma does may be committed only now: the answer came before. */
+    code = sqlite3_finalize(statement);
+    return status == CTRACK_OK && code != SQLITE_OK ? ct_sql_fail(db, code, "set up the connection", error) : status;
 }
