@@ -589,7 +589,8 @@ typedef enum ctrack_export_mode {
  * The new file is one file, which can be moved, archived, and read where nothing can be written; opened for writing, it
  * becomes a live tracker's file (with SQLite's write-ahead log beside it). It has the permissions of the tracker's file
  * (of a tracker in memory: 0600). It appears under its name when it is complete, checked and on the disk; on an error
- * there is nothing new, and an old file is as it was.
+ * there is nothing new, and an old file is as it was. (One exception: when only its name cannot be forced to the disk,
+ * CTRACK_IO, it is there, and may be gone after a power cut.)
  *
  * The copy is checked for structure, schema and the state of the log; ctrack_check() checks every row. What has changed
  * since the call began may be in it or not, but never in part.

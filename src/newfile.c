@@ -71,7 +71,7 @@ static ctrack_status refuse_companions(const ct_newfile *file, ctrack_error *err
 
 ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *error)
 {
-    *file = (ct_newfile){.descriptor = -1};
+    *file = (ct_newfile){.descriptor = -1, .directory = -1};
     ctrack_status status = ct_file_name(path, &file->path, error);
     status = status == CTRACK_OK ? check_ending(file, error) : status;
     if (status != CTRACK_OK) {
@@ -86,8 +86,24 @@ ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *
 
 /* ---------------------------------------------------------------- making */
 
+static ctrack_status open_directory(ct_newfile *file, ctrack_error *error)
+{
+    size_t length = (size_t)(strrchr(file->path, '/') + 1 - file->path);
+    char *name = ct_alloc_text(file->path, length);
+    if (name == NULL) {
+        return ct_error_no_memory(error);
+    }
+    file->directory = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ct_free(name);
+    return file->directory >= 0 ? CTRACK_OK : fail(file, errno, "open the directory of", error);
+}
+
 ctrack_status ct_newfile_make(ct_newfile *file, ctrack_error *error)
 {
+    ctrack_status status = open_directory(file, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     return ct_file_make_beside(file->path, &file->temporary, &file->descriptor, error);
 }
 
@@ -172,22 +188,11 @@ static ctrack_status take_name(ct_newfile *file, ctrack_error *error)
     return CTRACK_OK;
 }
 
-/* Makes the new name survive a power cut. */
+/* Makes the new name survive a power cut. Some file systems cannot sync a directory, and need not. */
 static ctrack_status sync_directory(const ct_newfile *file, ctrack_error *error)
 {
-    size_t length = (size_t)(strrchr(file->path, '/') + 1 - file->path);
-    char *directory = ct_alloc_text(file->path, length);
-    if (directory == NULL) {
-        return ct_error_no_memory(error);
-    }
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ct_free(directory);
-    /* Some file systems cannot sync a directory, and need not. */
-    int problem = descriptor < 0 || (fsync(descriptor) != 0 && errno != EINVAL) ? errno : 0;
-    if (descriptor >= 0) {
-        close(descriptor);
-    }
-    return problem == 0 ? CTRACK_OK : fail(file, problem, "sync the directory of", error);
+    bool synced = fsync(file->directory) == 0 || errno == EINVAL;
+    return synced ? CTRACK_OK : fail(file, errno, "sync the directory of", error);
 }
 
 ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool replace, ctrack_error *error)
@@ -219,7 +224,10 @@ void ct_newfile_drop(ct_newfile *file)
     if (file->descriptor >= 0) {
         close(file->descriptor);
     }
+    if (file->directory >= 0) {
+        close(file->directory);
+    }
     ct_free(file->temporary);
     ct_free(file->path);
-    *file = (ct_newfile){.descriptor = -1};
+    *file = (ct_newfile){.descriptor = -1, .directory = -1};
 }

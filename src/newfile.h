@@ -19,6 +19,7 @@ typedef struct ct_newfile {
     char *path;      /* absolute */
     char *temporary; /* absolute; NULL: not made yet, or gone */
     int descriptor;  /* of the temporary file */
+    int directory;   /* a descriptor of the directory that both are in */
     bool exists;     /* there is an old file of that name … */
     struct stat old; /* … which is this one */
 } ct_newfile;
@@ -30,13 +31,14 @@ typedef struct ct_newfile {
  */
 ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *error);
 
-/** Makes the temporary file: new, empty, mode 0600. */
+/** Makes the temporary file: new, empty, mode 0600. What giving it its name is going to need is taken now. */
 ctrack_status ct_newfile_make(ct_newfile *file, ctrack_error *error);
 /** Forces what was written so far to the disk. */
 ctrack_status ct_newfile_sync(const ct_newfile *file, ctrack_error *error);
 
 /**
- * Forces the file to the disk and gives it its name. Nobody else has it open.
+ * Forces the file to the disk and gives it its name. Nobody else has it open. Once it has its name only forcing that to
+ * the disk can fail; then the file is there, and may be gone, or the old one back, after a power cut.
  *
  * @param[in] like     Whose permissions it gets; NULL: 0600.
  * @param[in] replace  Replaces an old file; else CTRACK_MISUSE when there is one by then.
