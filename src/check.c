@@ -9,6 +9,7 @@
  */
 #include "check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -247,6 +248,29 @@ static ctrack_status judge(check *c, const rule *broken, ctrack_status status, c
     return ct_error_set(error, status, "%s", why->message);
 }
 
+/*
+ * What SQLite's own check could not read it lists among the damage. Then it has not looked at everything, and what else
+ * it lists may be a consequence. Returns the result code of the reading, SQLITE_OK if it says nothing of the kind.
+ */
+static int code_of_reading(const char *what)
+{
+    static const char code[] = "error code=";
+    const char *at = strstr(what, code);
+    if (at != NULL) {
+        return (int)strtol(at + sizeof code - 1, NULL, 10);
+    }
+    return strstr(what, "failed to get page") != NULL ? SQLITE_IOERR : SQLITE_OK;
+}
+
+/* What a row of a rule says. On failure it is no finding. */
+static ctrack_status read_finding(sqlite3_stmt *statement, bool of_sqlite, const char **what, ctrack_error *why)
+{
+    ctrack_status status = ct_sql_text(statement, 1, what, why);
+    int code = status == CTRACK_OK && of_sqlite ? code_of_reading(*what) : SQLITE_OK;
+    status = code != SQLITE_OK ? ct_sql_fail(NULL, code, "read the whole file", why) : status;
+    return status == CTRACK_CORRUPT ? CTRACK_OK : status;
+}
+
 static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
 {
     sqlite3_stmt *statement = NULL;
@@ -267,7 +291,7 @@ static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
         int64_t where =
             sqlite3_column_type(statement, 0) == SQLITE_NULL ? CTRACK_NO_ROW : sqlite3_column_int64(statement, 0);
         const char *what;
-        status = ct_sql_text(statement, 1, &what, &why);
+        status = read_finding(statement, which == &integrity || which == &quick_integrity, &what, &why);
         outcome = status == CTRACK_OK ? add(c, which, where, what, error) : CTRACK_OK;
     }
     if (status != CTRACK_OK && c->altered && sqlite3_errcode(c->db) == SQLITE_ERROR) {
