@@ -186,7 +186,9 @@ static bool excused(const run *r, const char *directory, const char *name)
     char path[600];
     struct stat found;
     snprintf(path, sizeof path, "%s/%s", directory, name);
-    return r->killed && stat(path, &found) == 0 && (found.st_size == 0 || found.st_nlink > 1) && unlink(path) == 0;
+    bool unfinished = strncmp(path, r->copy, strlen(r->copy)) == 0 && path[strlen(r->copy)] == '.';
+    return r->killed && stat(path, &found) == 0 && (found.st_size == 0 || found.st_nlink > 1 || unfinished) &&
+           unlink(path) == 0;
 }
 
 /* Nothing but the database and what belongs to it stays behind. */
@@ -199,8 +201,8 @@ static void check_directory(const run *r)
     DIR *stream = opendir(directory);
     for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
         const char *rest = strncmp(entry->d_name, name, strlen(name)) == 0 ? entry->d_name + strlen(name) : "";
-        bool known =
-            *rest == '\0' || strcmp(rest, "-wal") == 0 || strcmp(rest, "-shm") == 0 || strcmp(rest, "-journal") == 0;
+        bool known = strcmp(entry->d_name, strrchr(r->copy, '/') + 1) == 0 || *rest == '\0' ||
+                     strcmp(rest, "-wal") == 0 || strcmp(rest, "-shm") == 0 || strcmp(rest, "-journal") == 0;
         if (!known && !excused(r, directory, entry->d_name)) {
             violation(r->place, "the file %s is left behind", entry->d_name);
         }
@@ -230,6 +232,19 @@ static void check_sqlite_memory(const run *r)
     if (used > expected) {
         violation(r->place, "%lld bytes of SQLite's memory are leaked", (long long)(used - expected));
         expected = used;
+    }
+}
+
+void check_exported(const run *r)
+{
+    bool exists = access(r->copy, F_OK) == 0;
+    ledger_state state = check_read_file(r->copy, r->place);
+    if (!ledger_allows_copy(r->books, exists ? &state : NULL)) {
+        char has[400] = "nothing";
+        if (exists) {
+            ledger_print(&state, has, sizeof has);
+        }
+        violation(r->place, "the exported copy has %s", has);
     }
 }
 
@@ -277,6 +292,7 @@ void run_check_file(run *r)
         work_on(r, (int)(turns / 2 % LEDGER_MODELS));
         read_from_outside(r);
     }
+    check_exported(r);
     check_directory(r);
     check_descriptors(r);
     check_sqlite_memory(r);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kill -9 at random moments, in four settings in turn:
+ * kill -9 at random moments, in five settings in turn:
  *
  * - one writer, with a thread that reads its memory all the time;
  * - two writers and two followers, of which one process dies and the others go on;
  * - a host that stages progress in its own transactions;
- * - a writer whose progress is replaced as a whole again and again (ctrack_restore).
+ * - a writer whose progress is replaced as a whole again and again (ctrack_restore);
+ * - the same, beside a process that exports the file again and again (ctrack_export); one dies, the other goes on.
  *
  * A page that all processes share holds for each key what was attempted (before the call), what was acknowledged (after
  * it), and what anybody has seen. After the kill: acknowledged <= stored <= attempted, and seen <= stored; what is
- * replaced as a whole is there as a whole; the host's rows and its progress agree.
+ * replaced as a whole is there as a whole, in the exported copy too; the host's rows and its progress agree.
  *
- * --kills N, --seed N.
+ * --kills N, --seed N; --setting N (from 0) plays only that one; --rounds N: so many with one file.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -31,18 +33,19 @@
 #include "run.h"
 #include "shim.h"
 
-enum { KEYS = 8, WRITERS = 2, MOST_NANOSECONDS = 4000000 };
-typedef enum setting { ALONE, TOGETHER, STAGED, RESTORED, SETTINGS } setting;
+enum { KEYS = 8, WRITERS = 2, MOST_NANOSECONDS = 4000000, ROUNDS = 25 };
+typedef enum setting { ALONE, TOGETHER, STAGED, RESTORED, EXPORTED, SETTINGS } setting;
 
 typedef struct page {
     struct {
         _Atomic int64_t attempted, acknowledged, seen;
     } keys[WRITERS][KEYS]; /* each writer has its own keys */
     _Atomic int started;
+    _Atomic int64_t exported; /* what a copy that is complete has at least */
 } page;
 
 static page *shared;
-static char path[300], names[WRITERS][KEYS][20];
+static char path[300], copy[300], names[WRITERS][KEYS][20];
 
 static ctrack_coordinate coordinate_of(int writer, int key, int64_t index)
 {
@@ -219,6 +222,19 @@ static _Noreturn void restore_for_ever(void)
     }
 }
 
+static _Noreturn void export_for_ever(void)
+{
+    ctrack *tracker = open_tracker(false);
+    for (;;) {
+        ctrack_error error;
+        int64_t before = atomic_load(&shared->keys[0][0].acknowledged);
+        if (ctrack_export(tracker, copy, CTRACK_EXPORT_REPLACE, NULL, NULL, &error) != CTRACK_OK) {
+            give_up(error.message);
+        }
+        atomic_store(&shared->exported, before);
+    }
+}
+
 /* ---------------------------------------------------------------- the checker */
 
 static pid_t start(setting kind, int number, unsigned long long random)
@@ -230,7 +246,9 @@ static pid_t start(setting kind, int number, unsigned long long random)
     }
     if (kind == STAGED) {
         stage_for_ever();
-    } else if (kind == RESTORED) {
+    } else if (kind == EXPORTED && number == 1) {
+        export_for_ever();
+    } else if (kind == RESTORED || kind == EXPORTED) {
         restore_for_ever();
     } else if (number >= WRITERS) {
         follow_for_ever();
@@ -289,6 +307,53 @@ static void check_key(ctrack *tracker, int writer, int key, const char *place)
     atomic_store(&shared->keys[writer][key].acknowledged, stored);
 }
 
+/* What an export that was cut short has left beside the copy. */
+static void remove_unfinished(void)
+{
+    glob_t found;
+    char pattern[320];
+    snprintf(pattern, sizeof pattern, "%s.*", copy);
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            unlink(found.gl_pathv[i]);
+        }
+        globfree(&found);
+    }
+}
+
+/* The copy is there if one was made, and is a whole of one moment. */
+static void check_copy(const char *place)
+{
+    ctrack *tracker = NULL;
+    ctrack_error error;
+    int64_t exported = atomic_load(&shared->exported), indexes[KEYS];
+    remove_unfinished();
+    if (access(copy, F_OK) != 0) {
+        if (exported > 0) {
+            violation(place, "the copy is gone");
+        }
+        return;
+    }
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.read_only = true;
+    if (ctrack_check(copy, 0, NULL, NULL, NULL, &error) != CTRACK_OK ||
+        ctrack_open(copy, &options, &tracker, &error) != CTRACK_OK) {
+        violation(place, "the copy: %s", error.message);
+        return;
+    }
+    for (int k = 0; k < KEYS; k++) {
+        ctrack_key key = {names[0][k], "document", "main"};
+        indexes[k] = 0;
+        ctrack_get_latest(tracker, &key, &indexes[k]);
+    }
+    if (indexes[0] != indexes[KEYS - 1] || indexes[0] < exported ||
+        indexes[0] > atomic_load(&shared->keys[0][0].attempted)) {
+        violation(place, "the copy has %lld and %lld, exported was at least %lld", (long long)indexes[0],
+                  (long long)indexes[KEYS - 1], (long long)exported);
+    }
+    ctrack_close(tracker, NULL);
+}
+
 static void check(setting kind, const char *place)
 {
     ctrack *tracker = NULL;
@@ -306,11 +371,15 @@ static void check(setting kind, const char *place)
     }
     ctrack_get_latest(tracker, &first, &progress);
     ctrack_get_latest(tracker, &other, &last);
-    if (kind == STAGED && applied != progress) {
+    bool staged = atomic_load(&shared->keys[0][0].acknowledged) > 0; /* else the host's number is the template's */
+    if (kind == STAGED && staged && applied != progress) {
         violation(place, "the host has applied %lld, its progress is %lld", (long long)applied, (long long)progress);
     }
-    if (kind == RESTORED && progress != last) {
+    if ((kind == RESTORED || kind == EXPORTED) && progress != last) {
         violation(place, "half a restore: %lld and %lld", (long long)progress, (long long)last);
+    }
+    if (kind == EXPORTED) {
+        check_copy(place);
     }
     ctrack_close(tracker, NULL);
 }
@@ -321,6 +390,7 @@ static void begin(const char *directory)
     run r;
     run_begin(&r, directory, RUN_HOST, &books);
     memcpy(path, r.path, sizeof path);
+    memcpy(copy, r.copy, sizeof copy);
     memset(shared, 0, sizeof *shared);
 }
 
@@ -328,7 +398,8 @@ static void begin(const char *directory)
 static unsigned long play(setting kind, unsigned long round, unsigned long long *random)
 {
     char place[100];
-    int count = kind == TOGETHER ? 4 : 1;
+    static const int counts[SETTINGS] = {[ALONE] = 1, [TOGETHER] = 4, [STAGED] = 1, [RESTORED] = 1, [EXPORTED] = 2};
+    int count = counts[kind];
     pid_t children[4];
     snprintf(place, sizeof place, "round %lu, setting %d", round, (int)kind);
     atomic_store(&shared->started, 0);
@@ -369,10 +440,13 @@ int main(int argc, char **argv)
     const char *directory = fault_directory();
     run_make_templates(directory);
     sqlite3_vfs_register(sqlite3_vfs_find("unix"), 1); /* real processes need real naps */
-    for (int kind = ALONE; kind < SETTINGS && !fault_enough(); kind++) {
-        begin(directory); /* one file for all rounds of a setting */
-        unsigned long until = wanted * (unsigned long)(kind + 1) / SETTINGS;
+    unsigned long long first = fault_option("setting", ALONE), last = fault_option("setting", SETTINGS - 1);
+    for (unsigned long long kind = first; kind <= last && !fault_enough(); kind++) {
+        unsigned long until = wanted * (unsigned long)(kind - first + 1) / (unsigned long)(last - first + 1);
         for (unsigned long round = 0; kills < until && !fault_enough(); round++) {
+            if (round % (unsigned long)fault_option("rounds", ROUNDS) == 0) {
+                begin(directory);
+            }
             kills += play((setting)kind, round, &random);
         }
     }

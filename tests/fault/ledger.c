@@ -26,6 +26,7 @@ void ledger_start(ledger *books, const ledger_state *state)
     memset(books, 0, sizeof *books);
     books->count = 1;
     books->possible[0] = *state;
+    books->copy_absent = true;
 }
 
 ledger_change ledger_no_change(ledger_kind kind)
@@ -115,6 +116,37 @@ void ledger_all_unknown(ledger *books)
     }
 }
 
+/* ---------------------------------------------------------------- the copy */
+
+void ledger_export(ledger *books)
+{
+    for (size_t i = 0; i < books->count; i++) {
+        books->copies[books->copy_was + i] = books->possible[i];
+        books->copies[books->copy_was + i].host = LEDGER_NEVER; /* the host's tables stay where they are */
+    }
+    books->copy_count = books->copy_was + books->count; /* last, as above */
+}
+
+void ledger_exported(ledger *books, bool done)
+{
+    if (done) {
+        books->copy_absent = false;
+        size_t made = books->copy_count - books->copy_was;
+        memmove(books->copies, books->copies + books->copy_was, made * sizeof *books->copies);
+        books->copy_was = made;
+    }
+    books->copy_count = books->copy_was;
+}
+
+bool ledger_allows_copy(const ledger *books, const ledger_state *copy)
+{
+    bool allowed = copy == NULL && books->copy_absent;
+    for (size_t i = 0; copy != NULL && i < books->copy_count; i++) {
+        allowed = allowed || ledger_same(&books->copies[i], copy);
+    }
+    return allowed;
+}
+
 /* ---------------------------------------------------------------- looking */
 
 bool ledger_same_model(const ledger_state *a, const ledger_state *b, int model)
@@ -141,7 +173,9 @@ bool ledger_allows(const ledger *books, const ledger_state *state)
 
 void ledger_found(ledger *books, const ledger_state *state)
 {
-    ledger_start(books, state);
+    books->flying = 0;
+    books->count = 1;
+    books->possible[0] = *state;
 }
 
 void ledger_print(const ledger_state *state, char *text, size_t size)

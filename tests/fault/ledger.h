@@ -39,6 +39,10 @@ typedef struct ledger {
     ledger_state possible[LEDGER_STATES]; /* the first: everything that was acknowledged, and nothing else */
     volatile int flying;                  /* how many changes are called and not settled */
     ledger_change changes[LEDGER_FLYING];
+    /* The file that an export makes: what it is, and behind that what an export that is under way makes of it. */
+    bool copy_absent; /* perhaps there is none */
+    volatile size_t copy_was, copy_count;
+    ledger_state copies[2 * LEDGER_STATES];
 } ledger;
 
 void ledger_start(ledger *books, const ledger_state *state);
@@ -55,6 +59,12 @@ typedef enum ledger_outcome { LEDGER_DONE, LEDGER_NOT_DONE, LEDGER_UNKNOWN } led
 void ledger_settle(ledger *books, ledger_outcome outcome);
 /** All changes that never returned may have happened. */
 void ledger_all_unknown(ledger *books);
+
+/** An export begins, and has ended: the copy is then as complete as it was, or holds one of the possible states. */
+void ledger_export(ledger *books);
+void ledger_exported(ledger *books, bool done);
+/** Whether the copy may hold this state; NULL: whether there may be none. */
+bool ledger_allows_copy(const ledger *books, const ledger_state *copy);
 
 /** Whether the file may hold this state. */
 bool ledger_allows(const ledger *books, const ledger_state *state);

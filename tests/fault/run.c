@@ -413,6 +413,42 @@ void run_checkpoint(run *r, int tracker)
     fault_resume();
 }
 
+void run_export(run *r, int tracker)
+{
+    ctrack_error error;
+    if (r->trackers[tracker] == NULL) {
+        return;
+    }
+    fault_pause();
+    ledger_export(r->books);
+    fault_resume();
+    ctrack_status status = ctrack_export(r->trackers[tracker], r->copy, CTRACK_EXPORT_REPLACE, NULL, NULL, &error);
+    fault_pause();
+    judge(r, tracker, "ctrack_export", status, &error, false);
+    ledger_exported(r->books, status == CTRACK_OK);
+    check_exported(r);
+    expect_memory(r, tracker, "ctrack_export");
+    fault_resume();
+}
+
+static int report_finding(const ctrack_finding *finding, void *argument)
+{
+    const run *r = argument;
+    if (r->fault == RUN_NO_FAULT || r->fault == RUN_BUSY) {
+        violation(r->place, "ctrack_check finds in %s: %s", finding->table, finding->what);
+    }
+    return 0;
+}
+
+void run_inspect(run *r)
+{
+    ctrack_error error;
+    ctrack_status status = ctrack_check(r->path, 0, report_finding, NULL, r, &error);
+    fault_pause();
+    judge(r, -1, "ctrack_check", status, &error, false);
+    fault_resume();
+}
+
 /* ---------------------------------------------------------------- dump and restore */
 
 typedef struct text_buffer {

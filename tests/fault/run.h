@@ -22,15 +22,15 @@ typedef enum run_fault { RUN_NO_FAULT, RUN_IO, RUN_FULL, RUN_NO_MEMORY, RUN_BUSY
 enum { RUN_TRACKERS = 2, RUN_DUMP_SIZE = 16384 };
 
 typedef struct run {
-    char path[300];
+    char path[300], copy[300]; /* the file, and what is exported from it */
     ledger *books;
     ctrack *trackers[RUN_TRACKERS];
     int models[RUN_TRACKERS];         /* whose progress each of them tracks */
     ledger_state shown[RUN_TRACKERS]; /* what its memory must hold: its own model's part */
     sqlite3 *host;
     run_fault fault;
-    bool killed;     /* its process was: the empty file that was to become the database may have been left under another
-                        name */
+    bool killed;     /* its process was: the files that were to become the database, or the copy, may have been left
+                        under other names */
     char place[300]; /* for messages: scenario and point */
 } run;
 
@@ -62,6 +62,10 @@ void run_forget(run *r, int tracker, const ledger_change *change);
 void run_refresh(run *r, int tracker);
 void run_fold(run *r, int tracker);
 void run_checkpoint(run *r, int tracker);
+/** Exports to the copy, which may be there already or not. */
+void run_export(run *r, int tracker);
+/** ctrack_check() finds nothing, if it can look. */
+void run_inspect(run *r);
 void run_dump(run *r, int tracker);
 void run_restore(run *r, int tracker, ctrack_restore_mode mode);
 /** What the dump that run_restore() reads does to the books. */

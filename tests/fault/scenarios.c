@@ -192,6 +192,31 @@ static void act_forget(run *r)
     update_key(r, 0, 0, 1);
 }
 
+static void prepare_export(run *r)
+{
+    open_tracker(r);
+    update_key(r, 0, 0, 30);
+    update_key(r, 0, 5, 31);
+}
+
+static void act_export(run *r)
+{
+    run_export(r, 0);
+    update_key(r, 0, 0, 100);
+}
+
+static void prepare_export_again(run *r)
+{
+    open_tracker(r);
+    run_export(r, 0);
+    update_key(r, 0, 0, 99);
+}
+
+static void act_check(run *r)
+{
+    run_inspect(r);
+}
+
 static void act_dump(run *r)
 {
     run_dump(r, 0);
@@ -231,6 +256,11 @@ const scenario scenarios[] = {
     {"satisfied in", RUN_USED, prepare_stage, act_satisfied_in, false, false},
     {"hydrate", RUN_LIVE, open_tracker, act_hydrate, false, true},
     {"forget", RUN_LIVE, open_tracker, act_forget, false, true},
+    {"export", RUN_NEW, prepare_export, act_export, false, true},
+    {"export from a host's database", RUN_LIVE, open_tracker, act_export, false, true},
+    {"export over an old copy", RUN_USED, prepare_export_again, act_export, false, true},
+    {"export over an old copy, of ours alone", RUN_NEW, prepare_export_again, act_export, false, true},
+    {"check", RUN_LIVE, open_tracker, act_check, false, false},
     {"dump", RUN_LIVE, open_tracker, act_dump, false, false},
     {"restore, replacing", RUN_LIVE, open_tracker, act_replace, false, true},
     {"restore, merging", RUN_USED, open_tracker, act_merge, false, true},

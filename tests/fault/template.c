@@ -80,6 +80,7 @@ static char *beside(const char *path, const char *suffix, char buffer[320])
 static void set_path(run *r, const char *directory)
 {
     snprintf(r->path, sizeof r->path, "%s/progress.db", directory);
+    snprintf(r->copy, sizeof r->copy, "%s/copy.db", directory);
 }
 
 void run_begin(run *r, const char *directory, run_template kind, ledger *books)
@@ -95,6 +96,7 @@ void run_begin(run *r, const char *directory, run_template kind, ledger *books)
     write_bytes(beside(r->path, "-wal", name), &templates[kind].log);
     unlink(beside(r->path, "-shm", name));
     unlink(beside(r->path, "-journal", name));
+    unlink(r->copy);
     ledger_start(books, &templates[kind].state);
 }
 

@@ -5,7 +5,7 @@
  * call may have done its work in part or as a whole, it does. BUSY is never made up: another connection really takes
  * the lock at that moment.
  *
- * --scenario NAME runs one scenario; --part P --parts N fails every N-th call.
+ * --scenario NAME runs one scenario, from call --first N on; --part P --parts N fails every N-th call.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,7 +173,7 @@ static unsigned long sweep(const scenario *s, const char *directory)
     long count = fault_opportunities() < CALLS ? fault_opportunities() : CALLS;
     shim_call made[CALLS];
     memcpy(made, calls, sizeof made);
-    for (long point = 0; point < count && !fault_enough(); point++) {
+    for (long point = (long)fault_option("first", 0); point < count && !fault_enough(); point++) {
         for (size_t i = 0; fault_is_mine((unsigned long)point) && i < WAYS && ways[made[point]][i].code != 0; i++) {
             for (size_t t = 0; t < sizeof times / sizeof times[0]; t++) {
                 run_point(s, directory, point, shim_call_name(made[point]), &ways[made[point]][i], times[t]);
