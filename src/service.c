@@ -16,7 +16,7 @@ void ct_service_destroy(ct_service *service)
     ct_condition_destroy(&service->wake);
 }
 
-/* Ends what is due. The lock is held before and after, not between. */
+/* Ends some of what is due. The lock is held before and after, not between. */
 static void expire(ct_board *board)
 {
     ct_settled settled = {0};

@@ -111,7 +111,7 @@ void ct_waitset_rejudge(ct_waitset *set, ct_settled *settled)
 
 void ct_waitset_expire(ct_waitset *set, int64_t now, ct_settled *settled)
 {
-    while (set->deadlines != NULL && set->deadlines->rank <= (uint64_t)now) {
+    for (int i = 0; i < CT_EXPIRE_MOST && set->deadlines != NULL && set->deadlines->rank <= (uint64_t)now; i++) {
         ct_waitset_settle(set, (ct_wait *)set->deadlines, CTRACK_TIMED_OUT, settled);
     }
 }

@@ -72,7 +72,9 @@ void ct_waitset_raised(ct_waitset *set, ct_entry *entry, ct_settled *settled);
 /** Indexes may have fallen: judges every pending wait anew. */
 void ct_waitset_rejudge(ct_waitset *set, ct_settled *settled);
 
-/** Settles the waits whose deadline is not after `now` as timed out. */
+/** Settles the waits whose deadline is not after `now` as timed out, the earliest first; CT_EXPIRE_MOST at the most, so
+ * that nobody waits long for the lock. */
+#define CT_EXPIRE_MOST 256
 void ct_waitset_expire(ct_waitset *set, int64_t now, ct_settled *settled);
 /** The earliest deadline of all, or CT_NEVER. */
 int64_t ct_waitset_next_deadline(const ct_waitset *set);

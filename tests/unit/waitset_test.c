@@ -5,7 +5,7 @@
 #include "clock.h"
 #include "waitset.h"
 
-enum { MAX_WAITS = 40 };
+enum { MAX_WAITS = CT_EXPIRE_MOST + 1 };
 
 typedef struct world {
     ct_map *map;
@@ -275,6 +275,20 @@ static void test_waits_expire_in_order_of_their_deadlines(void **state)
     assert_status(status_of(later), CTRACK_PENDING);
 }
 
+/* Whoever wants the lock does not have to wait until all have ended. */
+static void test_many_waits_expire_a_bounded_number_at_a_time(void **state)
+{
+    world *w = *state;
+    for (int i = 0; i <= CT_EXPIRE_MOST; i++) {
+        add_until(w, 10, "a", 5);
+    }
+    ct_waitset_expire(&w->set, 10, &w->settled);
+    assert_int_equal(w->set.pending, 1);
+    assert_int_equal(ct_waitset_next_deadline(&w->set), 10);
+    ct_waitset_expire(&w->set, 10, &w->settled);
+    assert_int_equal(w->set.pending, 0);
+}
+
 static void test_a_wait_without_a_deadline_never_expires(void **state)
 {
     world *w = *state;
@@ -506,6 +520,7 @@ int main(int argc, char **argv)
         WAITSET_TEST(test_the_highest_index_does_not_touch_waits_that_have_ended),
         WAITSET_TEST(test_a_wait_expires_exactly_at_its_deadline),
         WAITSET_TEST(test_waits_expire_in_order_of_their_deadlines),
+        WAITSET_TEST(test_many_waits_expire_a_bounded_number_at_a_time),
         WAITSET_TEST(test_a_wait_without_a_deadline_never_expires),
         WAITSET_TEST(test_the_next_deadline_is_the_earliest_of_those_pending),
         WAITSET_TEST(test_a_deadline_at_the_end_of_time_is_none),
