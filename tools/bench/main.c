@@ -39,7 +39,7 @@ static const bench_case cases[] = {
     {"update-with-waits", "Updates with as many waits pending as there are keys, against the same with none.",
      bench_update_with_waits, 7, true, NULL},
     {"update-by-waits", "In memory, one random key a call, by how many waits for other keys are pending.",
-     bench_update_by_waits, 5, false, &by_waits},
+     bench_update_by_waits, 7, false, &by_waits},
     {"update-file-sustained",
      "Durable updates of random keys, 1,000 a call, two for each key, against upserts of a fifth as many rows.",
      bench_update_file_sustained, 3, true, NULL},

@@ -65,6 +65,12 @@ static double place_x(const plot *p, size_t x)
     return LEFT + (RIGHT - LEFT) * ((double)x + 0.5) / (double)p->x_count;
 }
 
+/* The curves stand a little beside each other, so that their bars do not cover one another. */
+static double place_point(const plot *p, size_t curve, size_t x)
+{
+    return place_x(p, x) + 7 * ((double)curve - ((double)p->curve_count - 1) / 2);
+}
+
 static double place_y(const plot *p, double value)
 {
     return BOTTOM - (BOTTOM - TOP) * value / p->top;
@@ -134,7 +140,7 @@ static void draw_curve(const plot *p, size_t curve)
     for (size_t x = 0; x < p->x_count; x++) {
         const bench_row *row = find_row(p, curve, x);
         if (row != NULL) {
-            fprintf(p->out, "%c%.1f %.1f", letter, place_x(p, x), place_y(p, report_summarize(row).median));
+            fprintf(p->out, "%c%.1f %.1f", letter, place_point(p, curve, x), place_y(p, report_summarize(row).median));
             letter = 'L';
         }
     }
@@ -144,8 +150,8 @@ static void draw_curve(const plot *p, size_t curve)
         if (row != NULL) {
             report_summary s = report_summarize(row);
             fprintf(p->out, "<path d=\"M%.1f %.1fV%.1f\"/><circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\"/>\n",
-                    place_x(p, x), place_y(p, s.lowest), place_y(p, fmin(s.highest, p->top)), place_x(p, x),
-                    place_y(p, s.median), colour);
+                    place_point(p, curve, x), place_y(p, s.lowest), place_y(p, fmin(s.highest, p->top)),
+                    place_point(p, curve, x), place_y(p, s.median), colour);
         }
     }
     fputs("</g>\n", p->out);

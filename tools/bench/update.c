@@ -170,7 +170,25 @@ static double time_settled_waits(bench *b, ctrack *tracker, load *l, const load_
     return sum * 1e6 / (double)(parts * SETTLED_AT_ONCE);
 }
 
-/* Every round goes through all numbers of waits, so that each curve's points are measured in turns. */
+/* Waits that nobody will satisfy, the first `pending` of a load; more or less of them as asked for. */
+typedef struct crowd {
+    load waited_for;
+    ctrack_promise **promises;
+    size_t pending;
+} crowd;
+
+static void crowd_become(crowd *c, ctrack *tracker, size_t pending)
+{
+    if (pending > c->pending) {
+        load more = {c->waited_for.keys + c->pending, c->waited_for.coordinates + c->pending, pending - c->pending};
+        subject_wait_each(tracker, &more, CTRACK_FOREVER, c->promises + c->pending);
+    } else {
+        subject_release(c->promises + pending, c->pending - pending, CTRACK_PENDING);
+    }
+    c->pending = pending;
+}
+
+/* Every round goes through all numbers of waits, up and down in turns, so that no point has a better time than others. */
 void bench_update_by_waits(bench *b)
 {
     static const size_t levels[LEVELS] = {0, 1000, 10000, 100000, 1000000};
@@ -181,28 +199,26 @@ void bench_update_by_waits(bench *b)
         settled[count] = bench_point(b, "a wait, registered and settled by an update", (double)levels[count], "us");
     }
     load_key *keys = load_keys(b, b->keys), *other_keys = load_keys(b, b->keys);
-    load all = load_new(b->keys), others = load_new(b->keys), picked = load_new(b->keys / 10);
-    ctrack_promise **promises = bench_alloc(b->keys, sizeof *promises);
+    load all = load_new(b->keys), picked = load_new(b->keys / 10);
+    crowd others = {.waited_for = load_new(b->keys), .promises = bench_alloc(b->keys, sizeof *others.promises)};
     ctrack *tracker = subject_open(NULL, CTRACK_DURABLE_FULL);
     load_in_order(&all, keys, 0);
     subject_update_all(tracker, &all, 1000);
-    load_in_order(&others, other_keys, 0);
+    load_in_order(&others.waited_for, other_keys, 0);
     int64_t index = 0;
     for (unsigned round = 0; round < b->rounds; round++) {
-        size_t pending = 0;
-        for (size_t i = 0; i < count; i++) {
-            load more = {others.keys + pending, others.coordinates + pending, levels[i] - pending};
-            subject_wait_each(tracker, &more, CTRACK_FOREVER, promises + pending);
-            pending = levels[i];
+        for (size_t step = 0; step < count; step++) {
+            size_t i = round % 2 == 0 ? step : count - 1 - step;
+            crowd_become(&others, tracker, levels[i]);
             bench_add(quiet[i], time_calls(b, tracker, &picked, keys, &index));
             bench_add(settled[i], time_settled_waits(b, tracker, &picked, keys, &index));
         }
-        subject_release(promises, pending, CTRACK_PENDING);
     }
+    crowd_become(&others, tracker, 0);
     subject_close(tracker);
-    free(promises);
+    free(others.promises);
+    load_free(&others.waited_for);
     load_free(&all);
-    load_free(&others);
     load_free(&picked);
     free(keys);
     free(other_keys);
