@@ -133,7 +133,7 @@ typedef struct ctrack_coordinate {
 
 /** The outcome of a call or of a wait. The numbers are part of the ABI and are never reused. */
 typedef enum ctrack_status {
-    CTRACK_OK = 0,
+    CTRACK_OK = 0,         /**< done; of a wait: reached */
     CTRACK_PENDING = 1,    /**< a promise that has not settled yet */
     CTRACK_NOT_FOUND = 2,  /**< the key was never seen */
     CTRACK_TIMED_OUT = 3,  /**< the wait's time is up */

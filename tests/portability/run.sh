@@ -92,8 +92,7 @@ build_and_test() {
     targets=$(ninja -C "$directory/build" -t targets all | sed -n 's/^\(test_\(unit\|api\)_[a-z0-9_]*\): phony$/\1/p')
     # shellcheck disable=SC2086 # a list of words
     cmake --build "$directory/build" --target ctrack_shared $targets
-    ctest --test-dir "$directory/build" --label-regex '^(unit|api)$' --output-on-failure --parallel "$(nproc)" \
-        --timeout 900
+    ctest --test-dir "$directory/build" --label-regex '^(unit|api)$' --output-on-failure --parallel "$(nproc)"
 }
 
 cross() {
