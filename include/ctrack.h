@@ -79,6 +79,23 @@
  *   gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their callbacks first. Promises,
  *   snapshots and abort signals outlive the tracker, and are still to be released.
  *
+ * ## What is promised, and where
+ *
+ * - An acknowledged update survives the end of its process and, with CTRACK_DURABLE_FULL, a power cut: on a local file
+ *   system whose fsync() and a disk whose flush are honest. Tried on ext4 and xfs as Linux mounts them by default; what
+ *   the tests do is in tests/README.md. Not on network file systems, nor where shared memory cannot be mapped.
+ * - SQLite 3.37 or later. Those before 3.51.3, but for 3.50.7 and 3.44.6, have the WAL-reset bug
+ *   (https://www.sqlite.org/wal.html): a checkpoint may lose what another connection commits meanwhile. What ctrack
+ *   does itself never triggers it. Other programs' checkpoints may, and so may a host's, which SQLite makes by itself:
+ *   set `wal_autocheckpoint` to 0 on every other connection that writes to the file. ctrack_get_stats() says whether
+ *   the engine is exposed.
+ * - A file, a dump or a token from a stranger is refused or read as what it says, and does no other harm. It may say
+ *   anything: who may write the file decides what progress is.
+ * - A new file is for its owner only; SQLite's files beside it are as it is. Who may write in its directory can put
+ *   other files in the place of all of them, so keep it in a directory that only trusted users can write: not in /tmp.
+ *   Who owns a file that is there already is not looked at.
+ * - A disk that fails while it is read may be called CTRACK_CORRUPT: SQLite does not tell the two apart.
+ *
  * ## Conventions
  *
  * Handles are opaque. Calls return a status; out-parameters are set only on CTRACK_OK. `error` comes last, belongs to
@@ -166,8 +183,9 @@ typedef struct ctrack_error {
 
 /** What an acknowledged update survives. */
 typedef enum ctrack_durability {
-    CTRACK_DURABLE_FULL = 0,  /**< a power cut loses nothing that was acknowledged (SQLite's synchronous=FULL) */
-    CTRACK_DURABLE_NORMAL = 1 /**< a process crash loses nothing, a power cut may lose the last updates */
+    CTRACK_DURABLE_FULL = 0,   /**< a power cut loses nothing that was acknowledged (SQLite's synchronous=FULL) */
+    CTRACK_DURABLE_NORMAL = 1, /**< a process crash loses nothing, a power cut may lose the last updates */
+    CTRACK_DURABLE_NONE = 2    /**< a power cut may damage the file: of ctrack_host_durability(), never of a tracker */
 } ctrack_durability;
 
 /** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); any thread. */
@@ -341,8 +359,8 @@ struct sqlite3;
  * Any journal mode will do, but while a tracker is open the file is in WAL mode; ctrack_open() sees to that. Outside of
  * a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a tracker of
  * this process. Progress may only rise: a staged index at or below the present progress has no effect. How durable the
- * commit is, the connection's `synchronous` decides. sqlite3_last_insert_rowid() is as before the call;
- * sqlite3_changes() and sqlite3_total_changes() are not.
+ * commit is, the connection's `synchronous` decides: see ctrack_host_durability(). sqlite3_last_insert_rowid() is as
+ * before the call; sqlite3_changes() and sqlite3_total_changes() are not.
  *
  * @param[in] db          Used by the calling thread, and by no other meanwhile.
  * @param[in] read_model  NULL: "default".
@@ -354,6 +372,21 @@ struct sqlite3;
  */
 CTRACK_API ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
                                       size_t count, ctrack_error *error);
+
+/**
+ * Says how durable what is committed through a connection is. ctrack_stage() leaves that to the connection's
+ * `synchronous` and to the journal mode of the database that has the ctrack tables; this reads both. Progress and rows
+ * are lost together then, but a client may have been told of them.
+ *
+ * In WAL mode `synchronous` FULL (SQLite's default) or EXTRA is CTRACK_DURABLE_FULL, NORMAL is CTRACK_DURABLE_NORMAL. A
+ * rollback journal that is deleted takes EXTRA for the former. OFF, and a journal in memory or none, is
+ * CTRACK_DURABLE_NONE.
+ *
+ * @param[in]  db          As in ctrack_stage().
+ * @param[out] durability  Set only on CTRACK_OK.
+ * Errors: as ctrack_stage().
+ */
+CTRACK_API ctrack_status ctrack_host_durability(struct sqlite3 *db, ctrack_durability *durability, ctrack_error *error);
 
 /**
  * Whether the read model has reached every coordinate, in the very state of the file that the caller's read transaction

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * ctrack_stage() and ctrack_satisfied_in(): progress in the caller's own transaction, through the caller's own
- * connection.
+ * ctrack_stage(), ctrack_satisfied_in() and ctrack_host_durability(): progress in the caller's own transaction, through
+ * the caller's own connection.
  *
  * The connection is not ours: no hook is set on it, no switch is turned, nothing is kept prepared on it. So each call
  * finds out where our tables are (main or an attached database) and that they can be trusted: the schema is the one
@@ -275,6 +275,51 @@ ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctr
         status = append_in_savepoint(&h, coordinates, count, error);
         sqlite3_set_last_insert_rowid(db, last); /* the caller may be about to ask for its own */
     }
+    sqlite3_free(h.schema);
+    return status;
+}
+
+/* ---------------------------------------------------------------- how durable that is */
+
+/* SQLite's numbers (https://www.sqlite.org/pragma.html#pragma_synchronous). */
+enum { SYNCHRONOUS_OFF, SYNCHRONOUS_NORMAL, SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA };
+
+static ctrack_durability durability_of(int64_t synchronous, const char *journal)
+{
+    if (synchronous == SYNCHRONOUS_OFF || strcmp(journal, "memory") == 0 || strcmp(journal, "off") == 0) {
+        return CTRACK_DURABLE_NONE;
+    }
+    /* Unless the directory is synced as well, a journal that was deleted may be there again and undo the commit. */
+    int64_t needed = strcmp(journal, "delete") == 0 ? SYNCHRONOUS_EXTRA : SYNCHRONOUS_FULL;
+    return synchronous >= needed ? CTRACK_DURABLE_FULL : CTRACK_DURABLE_NORMAL;
+}
+
+static ctrack_status read_durability(const host *h, ctrack_durability *durability, ctrack_error *error)
+{
+    static const char doing[] = "read how durable the connection is";
+    sqlite3_stmt *synchronous = NULL, *journal = NULL;
+    bool known = false;
+    ctrack_status status = prepare(h, "PRAGMA \"%w\".synchronous", &synchronous, error);
+    status = status == CTRACK_OK ? prepare(h, "PRAGMA \"%w\".journal_mode", &journal, error) : status;
+    status = status == CTRACK_OK ? ct_sql_step(synchronous, &known, doing, error) : status;
+    status = status == CTRACK_OK && known ? ct_sql_step(journal, &known, doing, error) : status;
+    const char *mode = status == CTRACK_OK && known ? (const char *)sqlite3_column_text(journal, 0) : NULL;
+    if (mode != NULL) {
+        *durability = durability_of(sqlite3_column_int64(synchronous, 0), mode);
+    } else if (status == CTRACK_OK) {
+        status = ct_error_no_memory(error);
+    }
+    sqlite3_finalize(synchronous);
+    sqlite3_finalize(journal);
+    return status;
+}
+
+ctrack_status ctrack_host_durability(struct sqlite3 *db, ctrack_durability *durability, ctrack_error *error)
+{
+    host h = {NULL, NULL, NULL};
+    ctrack_status status = durability != NULL ? open_host(&h, db, NULL, NULL, 0, error)
+                                              : ct_error_set(error, CTRACK_INVALID, "durability is NULL");
+    status = status == CTRACK_OK ? read_durability(&h, durability, error) : status;
     sqlite3_free(h.schema);
     return status;
 }

@@ -325,6 +325,57 @@ static void test_staging_where_a_table_is_missing_finds_damage(void **state)
     db_close(db);
 }
 
+/* ---------------------------------------------------------------- how durable it is */
+
+static void assert_durability(sqlite3 *db, const char *sql, ctrack_durability expected)
+{
+    ctrack_durability durability = (ctrack_durability)99;
+    db_run(db, sql);
+    assert_status(ctrack_host_durability(db, &durability, NULL), CTRACK_OK);
+    assert_int_equal(durability, expected);
+}
+
+static void test_durability_in_wal_mode_is_what_synchronous_says(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = open_host(f);
+    assert_durability(db, "", CTRACK_DURABLE_FULL);
+    assert_durability(db, "PRAGMA synchronous = NORMAL", CTRACK_DURABLE_NORMAL);
+    assert_durability(db, "PRAGMA synchronous = EXTRA", CTRACK_DURABLE_FULL);
+    assert_durability(db, "PRAGMA synchronous = OFF", CTRACK_DURABLE_NONE);
+    assert_durability(db, "BEGIN IMMEDIATE", CTRACK_DURABLE_NONE);
+    db_close(db);
+}
+
+static void test_durability_with_a_rollback_journal_depends_on_its_end(void **state)
+{
+    fixture *f = *state;
+    close_tracker(&f->tracker);
+    sqlite3 *db = open_host(f);
+    assert_durability(db, "PRAGMA synchronous = FULL; PRAGMA journal_mode = DELETE", CTRACK_DURABLE_NORMAL);
+    assert_durability(db, "PRAGMA synchronous = EXTRA", CTRACK_DURABLE_FULL);
+    assert_durability(db, "PRAGMA synchronous = FULL; PRAGMA journal_mode = TRUNCATE", CTRACK_DURABLE_FULL);
+    assert_durability(db, "PRAGMA journal_mode = PERSIST", CTRACK_DURABLE_FULL);
+    assert_durability(db, "PRAGMA journal_mode = MEMORY", CTRACK_DURABLE_NONE);
+    assert_durability(db, "PRAGMA journal_mode = OFF", CTRACK_DURABLE_NONE);
+    db_close(db);
+}
+
+static void test_durability_is_that_of_the_database_that_has_our_tables(void **state)
+{
+    fixture *f = *state;
+    char sql[400];
+    sqlite3 *db = NULL;
+    ctrack_durability durability = CTRACK_DURABLE_NONE;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_status(ctrack_host_durability(db, &durability, NULL), CTRACK_INVALID);
+    assert_int_equal(durability, CTRACK_DURABLE_NONE);
+    snprintf(sql, sizeof sql, "ATTACH '%s' AS there; PRAGMA there.synchronous = NORMAL", f->path);
+    assert_durability(db, sql, CTRACK_DURABLE_NORMAL);
+    assert_status(ctrack_host_durability(db, NULL, NULL), CTRACK_INVALID);
+    db_close(db);
+}
+
 /* ---------------------------------------------------------------- what stays the host's */
 
 typedef struct hooks {
@@ -547,6 +598,9 @@ int main(int argc, char **argv)
         TEST(test_staging_before_the_schema_exists_says_what_to_do),
         TEST_ON_FILE(test_staging_into_a_newer_schema_is_refused),
         TEST_ON_FILE(test_staging_where_a_table_is_missing_finds_damage),
+        TEST_ON_FILE(test_durability_in_wal_mode_is_what_synchronous_says),
+        TEST_ON_FILE(test_durability_with_a_rollback_journal_depends_on_its_end),
+        TEST_ON_FILE(test_durability_is_that_of_the_database_that_has_our_tables),
         TEST_ON_FILE(test_hooks_of_the_host_run_as_before_and_stay),
         TEST_ON_FILE(test_commit_that_the_host_refuses_publishes_nothing),
         TEST_ON_FILE(test_nothing_is_kept_on_the_connection),

@@ -75,6 +75,7 @@ static void test_no_call_takes_null_for_what_it_is_to_read(void **state)
     refused(ctrack_schema(NULL, 0, &version, &newest, &f->error));
     refused(ctrack_stage(NULL, NULL, NULL, 0, &f->error));
     refused(ctrack_satisfied_in(NULL, NULL, NULL, 0, &f->error));
+    refused(ctrack_host_durability(NULL, NULL, &f->error));
     assert_int_equal(entry_count(f->tracker), 1);
     assert_ptr_equal(snapshot, UNTOUCHED);
     assert_ptr_equal(promise, UNTOUCHED);
