@@ -9,7 +9,8 @@
  *  - in the end each key stands at the highest index that was acknowledged; the file says the same.
  *
  * The keys' indexes are drawn from counters: `attempted` is raised before the call and `acknowledged` after it.
- * CTRACK_STRESS_SECONDS sets how long each test runs, CTRACK_STRESS_SEED repeats the draws (not the schedule).
+ * CTRACK_STRESS_SECONDS sets how long each test runs, CTRACK_STRESS_SEED repeats the draws (not the schedule),
+ * CTRACK_STRESS_UPDATES sets how many updates the test makes that counts them.
  */
 #include "support.h"
 
@@ -27,9 +28,10 @@ static char names[KEYS][16];
 typedef struct world {
     ctrack *tracker;
     int64_t deadline; /* ns */
+    int64_t wanted;   /* updates */
     _Atomic int64_t attempted[KEYS];
     _Atomic int64_t acknowledged[KEYS];
-    _Atomic int64_t promises_with_callback, callbacks;
+    _Atomic int64_t promises_with_callback, callbacks, updates;
     _Atomic int64_t outcomes[32];
     atomic_bool failed;
     char failure[200]; /* of the first to fail */
@@ -110,6 +112,7 @@ static bool act_update(actor *a)
         }
         return false;
     }
+    atomic_fetch_add(&w->updates, 1);
     for (size_t i = 0; i < count; i++) {
         raise_to(&w->acknowledged[chosen[i]], batch[i].operation_index);
         ctrack_key own = key(names[chosen[i]]);
@@ -350,15 +353,15 @@ static void assert_final_state(world *w, ctrack *tracker)
     }
 }
 
-static void run_world(fixture *f, double length)
+/* Has threads act, and judges what has become of the world, which has ended afterwards. */
+static void run_world(fixture *f, world *w, void *(*body)(void *))
 {
-    world *w = new_world(f, (int64_t)(length * 1e9));
     actor actors[THREADS];
     pthread_t threads[THREADS];
     uint64_t value = seed();
     for (int i = 0; i < THREADS; i++) {
         actors[i] = (actor){w, (value + 1) * (2 * (uint64_t)i + 1) | 1};
-        threads[i] = thread_start(run, &actors[i]);
+        threads[i] = thread_start(body, &actors[i]);
     }
     for (int i = 0; i < THREADS; i++) {
         thread_join(threads[i]);
@@ -374,15 +377,52 @@ static void run_world(fixture *f, double length)
     }
     close_tracker(&f->tracker);
     assert_int_equal(atomic_load(&w->callbacks), atomic_load(&w->promises_with_callback));
-    print_message("satisfied %" PRId64 ", timed out %" PRId64 ", aborted %" PRId64 ", callbacks %" PRId64 "\n",
-                  atomic_load(&w->outcomes[CTRACK_OK]), atomic_load(&w->outcomes[CTRACK_TIMED_OUT]),
-                  atomic_load(&w->outcomes[CTRACK_ABORTED]), atomic_load(&w->callbacks));
+    print_message("updates %" PRId64 ", satisfied %" PRId64 ", timed out %" PRId64 ", aborted %" PRId64
+                  ", callbacks %" PRId64 "\n",
+                  atomic_load(&w->updates), atomic_load(&w->outcomes[CTRACK_OK]),
+                  atomic_load(&w->outcomes[CTRACK_TIMED_OUT]), atomic_load(&w->outcomes[CTRACK_ABORTED]),
+                  atomic_load(&w->callbacks));
 }
 
 static void test_threads_update_wait_abort_and_release(void **state)
 {
     alarm(0); /* CTRACK_STRESS_SECONDS says how long this takes */
-    run_world(*state, seconds(1.0));
+    run_world(*state, new_world(*state, (int64_t)(seconds(1.0) * 1e9)), run);
+}
+
+/* Mostly updates, until there are as many as are wanted: blocking waits take their time, and would make them few. */
+static void *run_until_enough(void *argument)
+{
+    enum { AT_A_TIME = 8 };
+    actor *a = argument;
+    while (!atomic_load(&a->w->failed) && atomic_load(&a->w->updates) < a->w->wanted) {
+        for (int i = 0; i < AT_A_TIME && act_update(a); i++) {
+        }
+        act(a);
+    }
+    return NULL;
+}
+
+static void make_updates(fixture *f, uint64_t wanted)
+{
+    alarm(0);
+    world *w = new_world(f, 0);
+    w->wanted = (int64_t)wanted;
+    run_world(f, w, run_until_enough);
+    print_message("threads_test: %" PRId64 " updates by %d threads, of at least %" PRIu64 "\n",
+                  atomic_load(&w->updates), THREADS, wanted);
+    assert_true((uint64_t)atomic_load(&w->updates) >= wanted);
+}
+
+static void test_threads_make_as_many_updates_as_are_wanted(void **state)
+{
+    make_updates(*state, environment_number("CTRACK_STRESS_UPDATES", 20000));
+}
+
+/* Each group of updates waits for the disk. */
+static void test_threads_make_a_part_of_the_updates_on_file(void **state)
+{
+    make_updates(*state, environment_number("CTRACK_STRESS_UPDATES", 20000) / 20);
 }
 
 /* ---------------------------------------------------------------- closing amid work */
@@ -541,6 +581,8 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST_BOTH(test_threads_update_wait_abort_and_release),
+        TEST_IN_MEMORY(test_threads_make_as_many_updates_as_are_wanted),
+        TEST_ON_FILE(test_threads_make_a_part_of_the_updates_on_file),
         TEST(test_close_in_memory_amid_work),
         TEST(test_close_on_file_amid_work),
         TEST_BOTH(test_threads_update_and_wait_while_others_hydrate_and_forget),
