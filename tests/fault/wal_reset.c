@@ -7,8 +7,8 @@
  * At each of the calls that a checkpoint makes to the system, a foreign connection moves the log into the database; at
  * each of the later ones it begins a transaction; and at each that is later still it commits.
  *
- * --part P --parts N takes every N-th of these. On a version of SQLite without the bug there is nothing to be found,
- * nor by the mutant.
+ * --part P --parts N takes every N-th of these. On a version of SQLite without the bug our checkpoint holds no lock, and
+ * must lose nothing either; there the mutant has nothing to find, and is skipped.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +161,8 @@ static unsigned long interleave_all(const char *directory)
 int main(int argc, char **argv)
 {
     fault_options(argc, argv);
-    if (!ct_store_version_exposed(sqlite3_libversion_number())) {
+    bool exposed = ct_store_version_exposed(sqlite3_libversion_number());
+    if (!exposed && fault_text("enough", NULL) != NULL) {
         printf("SQLite %s does not have the bug\n", sqlite3_libversion());
         return 77;
     }
@@ -173,5 +174,6 @@ int main(int argc, char **argv)
     unsigned long count = interleave_all(directory);
     shim_hook(NULL, NULL);
     fault_remove_directory();
-    return fault_report("wal_reset", count, "interleavings of a checkpoint and a foreign commit");
+    return fault_report("wal_reset", count, "interleavings of a checkpoint and a foreign commit, on %s SQLite",
+                        exposed ? "an exposed" : "a fixed");
 }
