@@ -87,10 +87,12 @@ void markdown_bench(FILE *rows, const bench *b)
         }
         const char *unit = strcmp(row->unit, "x") == 0 ? "×" : strcmp(row->unit, "us") == 0 ? "µs" : row->unit;
         report_summary s = report_summarize(row);
-        fprintf(rows, "| `%s` | %s | %s %s (%s – %s) | %s %s%s |\n", first ? b->which->name : "", row->what,
-                report_grouped(median, sizeof median, s.median), unit, report_grouped(lowest, sizeof lowest, s.lowest),
-                report_grouped(highest, sizeof highest, s.highest), row->relation == BENCH_AT_MOST ? "≤" : "≥",
-                report_grouped(limit, sizeof limit, row->limit), strcmp(verdict, "met") == 0 ? "" : ", **missed**");
+        const char *quote = first ? "`" : "";
+        fprintf(rows, "| %s%s%s | %s | %s %s (%s – %s) | %s %s%s |\n", quote, first ? b->which->name : "", quote,
+                row->what, report_grouped(median, sizeof median, s.median), unit,
+                report_grouped(lowest, sizeof lowest, s.lowest), report_grouped(highest, sizeof highest, s.highest),
+                row->relation == BENCH_AT_MOST ? "≤" : "≥", report_grouped(limit, sizeof limit, row->limit),
+                strcmp(verdict, "met") == 0 ? "" : ", **missed**");
         first = false;
     }
     fflush(rows);
