@@ -190,6 +190,16 @@ static void test_new_wait_on_a_forgotten_key_is_not_satisfied(void **state)
     ctrack_promise_release(promise);
 }
 
+static void test_forgetting_a_key_that_is_only_waited_for_leaves_the_wait(void **state)
+{
+    fixture *f = *state;
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 5);
+    forget(f->tracker, "doc-1");
+    update(f->tracker, "doc-1", 5);
+    assert_status(ctrack_promise_status(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -211,6 +221,7 @@ int main(int argc, char **argv)
         TEST_BOTH(test_waits_on_a_forgotten_key_can_still_be_satisfied),
         TEST_BOTH(test_part_that_is_forgotten_counts_as_missing_again),
         TEST_BOTH(test_new_wait_on_a_forgotten_key_is_not_satisfied),
+        TEST_BOTH(test_forgetting_a_key_that_is_only_waited_for_leaves_the_wait),
     };
     return SUPPORT_MAIN(argc, argv, "forget", tests, NULL);
 }

@@ -204,6 +204,68 @@ static void test_failure_settles_waits_with_its_message_until_resumed(void **sta
     ctrack_promise_release(promise);
 }
 
+static void test_staging_refuses_a_read_model_that_is_no_text(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate c = at("doc-1", 7);
+    char *longer = repeated('a', CTRACK_TEXT_MAX + 1);
+    sqlite3 *db = db_open(f->path);
+    assert_status(ctrack_stage(db, "\xFF", &c, 1, NULL), CTRACK_INVALID);
+    assert_status(ctrack_stage(db, longer, &c, 1, NULL), CTRACK_INVALID);
+    assert_status(ctrack_satisfied_in(db, "\xFF", &c, 1, NULL), CTRACK_INVALID);
+    free(longer);
+    db_close(db);
+}
+
+static void test_staging_nothing_does_nothing(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    assert_status(ctrack_stage(db, NULL, NULL, 0, NULL), CTRACK_OK);
+    assert_status(ctrack_satisfied_in(db, NULL, NULL, 0, NULL), CTRACK_OK);
+    assert_int_equal(db_integer(db, "SELECT count(*) FROM ctrack_advance"), 0);
+    db_close(db);
+}
+
+static void test_staging_refuses_an_older_schema(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate c = at("doc-1", 7);
+    ctrack_error error;
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "UPDATE ctrack_migration SET version = 0");
+    assert_status(ctrack_stage(db, NULL, &c, 1, &error), CTRACK_SCHEMA);
+    assert_contains(error.message, "open a tracker on it once");
+    db_run(db, "UPDATE ctrack_migration SET version = 1");
+    db_close(db);
+}
+
+/* Keys of one and of several keyspaces, folded and in the log, by their ids and by their texts. */
+static void test_satisfied_in_answers_for_many_keys_at_once(void **state)
+{
+    fixture *f = *state;
+    const ctrack_coordinate progress[] = {at("a", 3), at("b", 4), coordinate("a", "document", "other", 5),
+                                          coordinate("a", "global", "main", 6)};
+    assert_status(ctrack_hydrate(f->tracker, progress, 4, NULL), CTRACK_OK);
+    reopen(f); /* the tracker knows the keys' ids now, and names them so in the log */
+    update(f->tracker, "a", 10);
+    ctrack_coordinate wanted[] = {at("a", 10), at("b", 4), coordinate("a", "document", "other", 5),
+                                  coordinate("a", "global", "main", 6)};
+    ctrack_error error;
+    sqlite3 *db = db_open(f->path);
+    assert_status(ctrack_satisfied_in(db, NULL, wanted, 4, &error), CTRACK_OK);
+    wanted[1].operation_index = wanted[3].operation_index = 7;
+    assert_status(ctrack_satisfied_in(db, NULL, wanted, 4, &error), CTRACK_PENDING);
+    assert_contains(error.message, "2 of 4 coordinates missing: b:document:main needs 7, and more");
+    stage(db, "b", 8);
+    stage(db, "c", 8);
+    assert_status(ctrack_satisfied_in(db, NULL, wanted, 4, &error), CTRACK_PENDING);
+    assert_contains(error.message, "1 of 4 coordinates missing: a:global:main needs 7");
+    const ctrack_coordinate nowhere = coordinate("b", "nowhere", "main", 0);
+    assert_status(ctrack_satisfied_in(db, NULL, &nowhere, 1, &error), CTRACK_PENDING);
+    db_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +283,10 @@ int main(void)
         TEST_ON_FILE(test_wait_finds_what_was_committed_before_it_began),
         TEST_ON_FILE(test_waits_end_with_the_cause_when_the_file_is_removed),
         TEST_BOTH(test_failure_settles_waits_with_its_message_until_resumed),
+        TEST_ON_FILE(test_staging_refuses_a_read_model_that_is_no_text),
+        TEST_ON_FILE(test_staging_nothing_does_nothing),
+        TEST_ON_FILE(test_staging_refuses_an_older_schema),
+        TEST_ON_FILE(test_satisfied_in_answers_for_many_keys_at_once),
     };
     return cmocka_run_group_tests_name("stage", tests, NULL, NULL);
 }

@@ -519,6 +519,37 @@ static void test_message_of_an_aborted_wait_says_what_is_missing(void **state)
     ctrack_abort_signal_release(signal);
 }
 
+static void test_more_coordinates_than_can_be_counted_are_refused(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate wanted = at("doc-1", 5);
+    ctrack_promise *promise = UNTOUCHED;
+    assert_status(ctrack_wait_for(f->tracker, &wanted, SIZE_MAX, 0, NULL, &promise, &f->error), CTRACK_NO_MEMORY);
+    assert_ptr_equal(promise, UNTOUCHED);
+}
+
+static void test_message_of_an_aborted_wait_for_what_is_reached_lists_nothing(void **state)
+{
+    fixture *f = *state;
+    ctrack_abort_signal *signal = new_signal();
+    ctrack_abort(signal);
+    update(f->tracker, "doc-7", 9);
+    ctrack_coordinate wanted = at("doc-7", 9);
+    assert_status(ctrack_wait(f->tracker, &wanted, 1, CTRACK_FOREVER, signal, &f->error), CTRACK_ABORTED);
+    assert_string_equal(f->error.message, "aborted");
+    ctrack_abort_signal_release(signal);
+}
+
+static void test_message_of_a_wait_that_closing_ended_says_so(void **state)
+{
+    fixture *f = *state;
+    ctrack_promise *promise = wait_for(f->tracker, "doc-7", 9);
+    close_tracker(&f->tracker);
+    assert_status(ctrack_promise_explain(promise, &f->error), CTRACK_CLOSED);
+    assert_contains(f->error.message, "the tracker was closed");
+    ctrack_promise_release(promise);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -568,6 +599,9 @@ int main(int argc, char **argv)
         TEST_BOTH(test_message_counts_duplicates_once),
         TEST_BOTH(test_message_about_very_many_missing_coordinates_is_cut),
         TEST_BOTH(test_message_of_an_aborted_wait_says_what_is_missing),
+        TEST_BOTH(test_more_coordinates_than_can_be_counted_are_refused),
+        TEST_BOTH(test_message_of_an_aborted_wait_for_what_is_reached_lists_nothing),
+        TEST_BOTH(test_message_of_a_wait_that_closing_ended_says_so),
     };
     return SUPPORT_MAIN(argc, argv, "wait", tests, NULL);
 }

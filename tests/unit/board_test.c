@@ -647,6 +647,38 @@ static void test_copying_without_memory_fails_and_leaks_nothing(void **state)
 
 #define BOARD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_a_closed_board_answers_closed(void **state)
+{
+    world *w = *state;
+    ctrack_key k = key("a");
+    int64_t index = 4711;
+    ctrack_snapshot *snapshot = NULL;
+    ct_board_close(w->board);
+    assert_status(ct_board_get(w->board, &k, &index), CTRACK_CLOSED);
+    assert_status(ct_board_copy(w->board, &snapshot, &w->error), CTRACK_CLOSED);
+    assert_null(snapshot);
+}
+
+static void test_only_the_failure_that_is_meant_is_over(void **state)
+{
+    world *w = *state;
+    ctrack_coordinate wanted = at("a", 1);
+    assert_status(ct_board_fail(w->board, CTRACK_IO, "the file is gone", NULL), CTRACK_OK);
+    ct_board_resume(w->board, CTRACK_FAILED);
+    ctrack_promise *promise = wait_on(w, &wanted, 1);
+    assert_status(ctrack_promise_status(promise), CTRACK_IO);
+    ctrack_promise_release(promise);
+}
+
+static void test_counts_beyond_the_histogram_stand_in_its_last_place(void **state)
+{
+    world *w = *state;
+    ctrack_stats stats;
+    ct_board_count(w->board, SIZE_MAX, 0, 0, true);
+    ct_board_stats(w->board, &stats);
+    assert_int_equal(stats.group_sizes[CTRACK_HISTOGRAM - 1], 1);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -683,6 +715,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_board_without_memory_leaks_nothing),
         BOARD_TEST(test_what_a_promise_is_asked_without_memory_changes_nothing),
         BOARD_TEST(test_copying_without_memory_fails_and_leaks_nothing),
+        BOARD_TEST(test_a_closed_board_answers_closed),
+        BOARD_TEST(test_only_the_failure_that_is_meant_is_over),
+        BOARD_TEST(test_counts_beyond_the_histogram_stand_in_its_last_place),
     };
     return SUPPORT_MAIN(argc, argv, "board", tests, NULL);
 }

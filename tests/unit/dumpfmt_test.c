@@ -712,6 +712,114 @@ static void test_the_longest_key_of_an_array_is_read(void **state)
     free(m.bytes);
 }
 
+/* Reads all; the outcome. */
+static ctrack_status read_to_the_end(memory *m)
+{
+    ct_dump_reader *reader;
+    const ct_dump_row *row = NULL;
+    ctrack_status status = ct_dump_reader_open(&reader, read_memory, m, "in", NULL);
+    do {
+        status = status == CTRACK_OK ? ct_dump_reader_next(reader, &row, NULL) : status;
+    } while (status == CTRACK_OK && row != NULL);
+    ct_dump_reader_free(reader);
+    return status;
+}
+
+static void test_whichever_read_fails_is_an_io_error(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"m"};
+    const ct_dump_row row = row_of("m", "a", "", "", 1);
+    memory inputs[2] = {write_dump(models, 1, &row, 1), from_text(" [ [ \"a:b:c\" , 1 ] , [ \"d:b:c\" , 2 ] ] ")};
+    for (int i = 0; i < 2; i++) {
+        memory *m = &inputs[i];
+        ctrack_status status = CTRACK_IO;
+        m->step = 1;
+        for (size_t call = 1; status != CTRACK_OK; call++) {
+            m->at = m->calls = 0;
+            m->fail_call = call;
+            status = read_to_the_end(m);
+            assert_true(status == CTRACK_IO || (status == CTRACK_OK && m->calls < call));
+        }
+        free(m->bytes);
+    }
+}
+
+static int read_too_much(void *data, size_t size, size_t *got, void *argument)
+{
+    (void)data, (void)argument;
+    *got = size + 1;
+    return 0;
+}
+
+static void test_a_callback_that_says_it_read_too_much_is_not_believed(void **state)
+{
+    (void)state;
+    ct_dump_reader *reader;
+    ctrack_error error;
+    assert_int_equal(ct_dump_reader_open(&reader, read_too_much, NULL, "in", &error), CTRACK_IO);
+}
+
+static void test_a_header_lacks_neither_of_its_members(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"{}\n", "{\"readModels\":[]}\n", "{\"ctrackDump\":1}\n"};
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        memory m = from_text(headers[i]);
+        assert_int_equal(read_to_the_end(&m), CTRACK_FORMAT);
+        free(m.bytes);
+    }
+}
+
+/* Ends a dump with a row that is refused. */
+static void assert_row_is_refused(const ct_dump_row *row)
+{
+    static const char *const models[] = {"m"};
+    ct_dump_writer *writer;
+    memory m = {0};
+    assert_int_equal(ct_dump_writer_begin(&writer, models, 1, write_memory, &m, NULL), CTRACK_OK);
+    assert_int_equal(ct_dump_writer_row(writer, row, NULL), CTRACK_CORRUPT);
+    ct_dump_writer_free(writer);
+    free(m.bytes);
+}
+
+static void test_long_texts_are_refused_whole_or_shortened_in_messages(void **state)
+{
+    (void)state;
+    char *longest = malloc(CTRACK_TEXT_MAX + 2), *torn = malloc(CTRACK_TEXT_MAX);
+    assert_true(longest != NULL && torn != NULL);
+    memset(longest, 'a', CTRACK_TEXT_MAX + 1);
+    longest[CTRACK_TEXT_MAX + 1] = '\0';
+    memset(torn, 0x80, CTRACK_TEXT_MAX - 1);
+    torn[CTRACK_TEXT_MAX - 1] = '\0';
+    const ct_dump_row rows[] = {row_of("m", longest, "", "", 1), row_of("m", "\xFF", "", "", 1),
+                                row_of("m", torn, "", "", 1), row_of("m", "a", "\xFF", "", 1),
+                                row_of("m", "a", "", torn, 1)};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_row_is_refused(&rows[i]);
+    }
+    free(longest);
+    free(torn);
+}
+
+static void test_names_that_no_header_could_hold_are_refused(void **state)
+{
+    (void)state;
+    const char *models[1];
+    char *longest = malloc(CTRACK_TEXT_MAX + 2);
+    assert_non_null(longest);
+    memset(longest, 'a', CTRACK_TEXT_MAX + 1);
+    longest[CTRACK_TEXT_MAX + 1] = '\0';
+    ct_dump_writer *writer;
+    ctrack_error error;
+    memory m = {0};
+    models[0] = longest;
+    assert_int_equal(ct_dump_writer_begin(&writer, models, 1, write_memory, &m, &error), CTRACK_INVALID);
+    assert_int_equal(ct_dump_writer_begin(&writer, models, 1, write_memory, &m, NULL), CTRACK_INVALID);
+    free(longest);
+    free(m.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -736,6 +844,11 @@ int main(void)
         cmocka_unit_test(test_every_beginning_of_an_array_is_refused),
         cmocka_unit_test(test_a_repeated_key_is_found_among_many),
         cmocka_unit_test(test_the_longest_key_of_an_array_is_read),
+        cmocka_unit_test(test_whichever_read_fails_is_an_io_error),
+        cmocka_unit_test(test_a_callback_that_says_it_read_too_much_is_not_believed),
+        cmocka_unit_test(test_a_header_lacks_neither_of_its_members),
+        cmocka_unit_test(test_long_texts_are_refused_whole_or_shortened_in_messages),
+        cmocka_unit_test(test_names_that_no_header_could_hold_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

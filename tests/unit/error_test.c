@@ -120,6 +120,27 @@ static void test_every_status_has_its_name(void **state)
     assert_string_equal(ctrack_version(), CTRACK_VERSION);
 }
 
+static void test_what_is_no_text_at_all_is_cut_too(void **state)
+{
+    (void)state;
+    ctrack_error error;
+    char bytes[2 * sizeof error.message], text[CT_KEY_TEXT_SIZE];
+    memset(bytes, 0x80, sizeof bytes - 1);
+    bytes[sizeof bytes - 1] = '\0';
+    ct_error_set(&error, CTRACK_IO, "%s", bytes);
+    assert_printable(error.message);
+    ctrack_key key = {bytes, "", ""};
+    assert_string_equal(ct_error_key(&key, text), "\xE2\x80\xA6::");
+}
+
+static void test_a_space_that_does_not_break_is_printable(void **state)
+{
+    (void)state;
+    ctrack_error error;
+    ct_error_set(&error, CTRACK_IO, "%s", "\xC2\xA0\xC2\x9F");
+    assert_string_equal(error.message, "\xC2\xA0??");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +151,8 @@ int main(void)
         cmocka_unit_test(test_long_messages_are_cut_between_characters),
         cmocka_unit_test(test_keys_in_messages_are_shortened),
         cmocka_unit_test(test_every_status_has_its_name),
+        cmocka_unit_test(test_what_is_no_text_at_all_is_cut_too),
+        cmocka_unit_test(test_a_space_that_does_not_break_is_printable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -484,6 +484,54 @@ static void test_a_record_refuses_repeated_and_unknown_members(void **state)
     ct_json_members_free(members, 2);
 }
 
+static void test_after_a_fault_everything_fails_and_the_fault_stays(void **state)
+{
+    (void)state;
+    static const char text[] = "1 \"a\" 2";
+    ct_json json;
+    ct_json_text string = {NULL, 0, 0};
+    int64_t integer;
+    ct_json_init(&json, text, sizeof text - 1);
+    ct_json_fail(&json, json.at, "first");
+    ct_json_fail(&json, json.at, "second");
+    ct_json_fail_value(&json, json.at, "member", "third");
+    assert_false(ct_json_string(&json, &string, 10));
+    assert_false(ct_json_integer(&json, &integer));
+    assert_false(ct_json_enter(&json, '['));
+    assert_false(ct_json_next(&json, NULL));
+    assert_false(ct_json_skip(&json));
+    assert_false(ct_json_end(&json));
+    assert_string_equal(json.reason, "first");
+    assert_null(json.member);
+    assert_ptr_equal(json.at, text);
+}
+
+static void test_bad_escapes_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "\"\\u00g0\"",         "\"\\u00_0\"",        "\"\\u00:0\"",        "\"\\u00G0\"",        "\"\\uD800 123456\"",
+        "\"\\uD800\\t23456\"", "\"\\uDC00\\uDC00\"", "\"\\uD800\\uD800\"", "\"\\uD800\\uE000\"", "\"\\uD800\"",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (skips(bad[i], strlen(bad[i]))) {
+            fail_msg("%s is accepted", bad[i]);
+        }
+    }
+    assert_false(skips("\"\\\0\"", 4));
+}
+
+static void test_an_escape_counts_towards_the_limit(void **state)
+{
+    (void)state;
+    static const char text[] = "\"\\n\\n\"";
+    ct_json json;
+    ct_json_text string = {NULL, 0, 0};
+    ct_json_init(&json, text, sizeof text - 1);
+    assert_false(ct_json_string(&json, &string, 1));
+    ct_json_text_free(&string);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +551,9 @@ int main(void)
         cmocka_unit_test(test_text_that_is_not_utf8_is_not_written),
         cmocka_unit_test(test_a_record_takes_its_members_in_any_order),
         cmocka_unit_test(test_a_record_refuses_repeated_and_unknown_members),
+        cmocka_unit_test(test_after_a_fault_everything_fails_and_the_fault_stays),
+        cmocka_unit_test(test_bad_escapes_are_refused),
+        cmocka_unit_test(test_an_escape_counts_towards_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

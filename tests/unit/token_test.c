@@ -232,6 +232,12 @@ static void test_bad_coordinates_are_not_written(void **state)
     }
 }
 
+static void test_a_member_whose_name_is_as_long_as_a_known_one_is_ignored(void **state)
+{
+    (void)state;
+    assert_int_equal(count_of("{\"versiom\":true,\"version\":1,\"coordinatez\":7,\"coordinates\":[]}"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_a_written_token_has_the_form_of_the_specification),
         cmocka_unit_test(test_writing_counts_like_snprintf),
         cmocka_unit_test(test_bad_coordinates_are_not_written),
+        cmocka_unit_test(test_a_member_whose_name_is_as_long_as_a_known_one_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

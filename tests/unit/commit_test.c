@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* The turn, and what becomes of updates that are committed together. */
+#include "support.h"
+
+#include <sched.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+#include "tracker.h"
+
+typedef struct member {
+    ctrack *tracker;
+    const ctrack_coordinate *coordinates;
+    size_t count;
+    ctrack_status status;
+    pthread_t thread;
+} member;
+
+static void *run(void *argument)
+{
+    member *m = argument;
+    m->status = ctrack_update(m->tracker, m->coordinates, m->count, NULL);
+    return NULL;
+}
+
+/* Has them wait for the turn, in this order, and then lets them go. */
+static void update_together(ctrack *tracker, member *members, size_t count)
+{
+    ct_ticket ticket = {0};
+    ct_turn_take(&tracker->turn, &ticket);
+    for (size_t i = 0; i < count; i++) {
+        members[i].tracker = tracker;
+        members[i].thread = thread_start(run, &members[i]);
+        for (size_t waiting = 0; waiting <= i; sched_yield()) {
+            waiting = 0;
+            ct_mutex_lock(&tracker->turn.lock);
+            for (const ct_ticket *t = tracker->turn.first->next; t != NULL; t = t->next) {
+                waiting++;
+            }
+            ct_mutex_unlock(&tracker->turn.lock);
+        }
+    }
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    for (size_t i = 0; i < count; i++) {
+        thread_join(members[i].thread);
+    }
+}
+
+static uint64_t commits(ctrack *tracker)
+{
+    ctrack_stats stats = {.size = sizeof stats};
+    assert_status(ctrack_get_stats(tracker, &stats, NULL), CTRACK_OK);
+    return stats.commits;
+}
+
+static void test_updates_that_wait_are_committed_together(void **state)
+{
+    fixture *f = *state;
+    const ctrack_coordinate a = at("a", 1), b = at("b", 2), c = at("c", 3);
+    member members[] = {
+        {.coordinates = &a, .count = 1}, {.coordinates = &b, .count = 1}, {.coordinates = &c, .count = 1}};
+    update_together(f->tracker, members, 3);
+    assert_int_equal(commits(f->tracker), 1);
+    assert_int_equal(latest(f->tracker, "c"), 3);
+}
+
+static void test_an_update_of_many_takes_no_other_along(void **state)
+{
+    fixture *f = *state;
+    enum { MANY = 5000 };
+    static ctrack_coordinate many[MANY];
+    for (int i = 0; i < MANY; i++) {
+        many[i] = at("a", i);
+    }
+    const ctrack_coordinate b = at("b", 2);
+    member members[] = {{.coordinates = many, .count = MANY}, {.coordinates = &b, .count = 1}};
+    update_together(f->tracker, members, 2);
+    assert_int_equal(commits(f->tracker), 2);
+    assert_int_equal(latest(f->tracker, "b"), 2);
+}
+
+/* Another program commits when ours is about to. */
+static int commit_before(unsigned event, void *argument, void *statement, void *text)
+{
+    fixture *f = argument;
+    (void)event, (void)statement;
+    if (strcmp(text, "BEGIN IMMEDIATE") == 0) {
+        struct sqlite3 *db = db_open(f->path);
+        db_run(db, "INSERT INTO ctrack_progress VALUES ('default', 'foreign', 'document', 'main', 8, NULL)");
+        db_close(db);
+    }
+    return 0;
+}
+
+static void test_a_bad_update_stays_refused_when_its_group_is_prepared_again(void **state)
+{
+    fixture *f = *state;
+    const ctrack_coordinate good = at("a", 1), bad = at("b", -1);
+    member members[] = {{.coordinates = &bad, .count = 1}, {.coordinates = &good, .count = 1}};
+    sqlite3_trace_v2(f->tracker->store->db, SQLITE_TRACE_STMT, commit_before, f);
+    update_together(f->tracker, members, 2);
+    assert_status(members[0].status, CTRACK_INVALID);
+    assert_status(members[1].status, CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "a"), 1);
+    assert_int_equal(latest(f->tracker, "foreign"), 8);
+}
+
+static void test_a_bad_update_keeps_its_own_reason_when_its_group_fails(void **state)
+{
+    fixture *f = *state;
+    enum { MANY = 300 };
+    static char names[MANY][80];
+    static ctrack_coordinate many[MANY];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "%070d", i);
+        many[i] = at(names[i], 1);
+    }
+    const ctrack_coordinate bad = at("b", -1);
+    member members[] = {{.coordinates = &bad, .count = 1}, {.coordinates = many, .count = MANY}};
+    sqlite3_exec(f->tracker->store->db, "PRAGMA max_page_count = 1", NULL, NULL, NULL); /* no more than there are */
+    update_together(f->tracker, members, 2);
+    assert_status(members[0].status, CTRACK_INVALID);
+    assert_status(members[1].status, CTRACK_FULL);
+    assert_int_equal(entry_count(f->tracker), 0);
+    sqlite3_exec(f->tracker->store->db, "PRAGMA max_page_count = 1000000", NULL, NULL, NULL);
+    update(f->tracker, "a", 1);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_updates_that_wait_are_committed_together),
+        TEST_ON_FILE(test_an_update_of_many_takes_no_other_along),
+        TEST_ON_FILE(test_a_bad_update_stays_refused_when_its_group_is_prepared_again),
+        TEST_ON_FILE(test_a_bad_update_keeps_its_own_reason_when_its_group_fails),
+    };
+    return SUPPORT_MAIN(argc, argv, "commit", tests, NULL);
+}

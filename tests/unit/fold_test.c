@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Folding, as the keeper does it: in pieces, beside others, and of files that are damaged. */
+#include "support.h"
+
+#include <stdio.h>
+
+#include "fold.h"
+#include "tracker.h"
+
+static ctrack_status fold(fixture *f)
+{
+    static const atomic_bool stop;
+    return ct_fold_log(f->tracker, &stop, &f->error);
+}
+
+/* Brings many keys to an index. */
+enum { KEYS = 9000 };
+static void update_many(ctrack *tracker, int64_t index)
+{
+    static char names[KEYS][12];
+    static ctrack_coordinate coordinates[KEYS];
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(names[i], sizeof names[i], "doc-%05d", i);
+        coordinates[i] = at(names[i], index);
+    }
+    assert_status(ctrack_update(tracker, coordinates, KEYS, NULL), CTRACK_OK);
+}
+
+static int64_t number(const fixture *f, const char *sql)
+{
+    struct sqlite3 *db = db_open(f->path);
+    int64_t value = db_integer(db, sql);
+    db_close(db);
+    return value;
+}
+
+static void spoil(const fixture *f, const char *sql)
+{
+    struct sqlite3 *db = db_open(f->path);
+    db_run(db, "PRAGMA ignore_check_constraints = 1");
+    db_run(db, sql);
+    db_close(db);
+}
+
+static void test_an_empty_log_is_folded(void **state)
+{
+    fixture *f = *state;
+    assert_status(fold(f), CTRACK_OK);
+}
+
+static void test_more_keys_than_a_piece_are_folded(void **state)
+{
+    fixture *f = *state;
+    for (int64_t index = 1; index <= 2; index++) { /* new keys first, then known ones */
+        update_many(f->tracker, index);
+        assert_status(fold(f), CTRACK_OK);
+        assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
+        assert_int_equal(number(f, "SELECT sum(operation_index) FROM ctrack_latest"), KEYS * index);
+    }
+}
+
+static void test_a_row_that_nobody_has_seen_yet_is_folded_too(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    spoil(f, "INSERT INTO ctrack_progress VALUES ('default', 'doc-2', 'document', 'main', 6, NULL)");
+    assert_status(fold(f), CTRACK_OK);
+    assert_int_equal(number(f, "SELECT count(*) FROM ctrack_latest"), 2);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-2"), 6);
+}
+
+static void test_a_log_that_takes_back_what_is_not_folded_is_damage(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    spoil(f, "UPDATE ctrack_advance SET operation_index = NULL");
+    assert_status(fold(f), CTRACK_CORRUPT);
+}
+
+static void test_a_dictionary_without_an_id_left_is_damage(void **state)
+{
+    fixture *f = *state;
+    static const char *const last[] = {"9223372036854775807", "-5"};
+    for (int i = 0; i < 2; i++) {
+        char sql[120];
+        update(f->tracker, i == 0 ? "doc-1" : "doc-2", 5);
+        snprintf(sql, sizeof sql, "INSERT INTO ctrack_coordinate VALUES (%s, 1, 'last')", last[i]);
+        spoil(f, sql);
+        assert_status(fold(f), CTRACK_CORRUPT);
+        spoil(f, "DELETE FROM ctrack_coordinate");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_an_empty_log_is_folded),
+        TEST_ON_FILE(test_more_keys_than_a_piece_are_folded),
+        TEST_ON_FILE(test_a_row_that_nobody_has_seen_yet_is_folded_too),
+        TEST_ON_FILE(test_a_log_that_takes_back_what_is_not_folded_is_damage),
+        TEST_ON_FILE(test_a_dictionary_without_an_id_left_is_damage),
+    };
+    return SUPPORT_MAIN(argc, argv, "fold", tests, NULL);
+}
