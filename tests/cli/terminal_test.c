@@ -61,6 +61,17 @@ static void test_no_line_goes_to_a_pipe_or_among_data(void **state)
     assert_contains(out, "{\"count\":5000,");
 }
 
+static void test_no_terminal_obeys_what_csv_holds(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a\033[2J\"b:c:d=1"));
+    process p = start_on_terminal(f, TERMINAL_OUTPUT, LIST("list", "p.db", "--format", "csv"));
+    assert_exit(DONE, finish(&p, "", 0));
+    assert_contains(out, "\"a\\x1b[2J\"\"b\",c,d,1");
+    assert_exit(DONE, RUN(f, "list", "p.db", "--format", "csv")); /* the bytes as they are */
+    assert_contains(out, "\"a\033[2J\"\"b\",c,d,1\r\n");
+}
+
 /* ---------------------------------------------------------------- Ctrl-C */
 
 static int threads_of(const process *p)
@@ -179,6 +190,7 @@ int main(int argc, char **argv)
         TEST(test_a_terminal_gets_a_line_that_is_wiped_at_the_end),
         TEST(test_an_error_is_said_on_a_line_of_its_own),
         TEST(test_no_line_goes_to_a_pipe_or_among_data),
+        TEST(test_no_terminal_obeys_what_csv_holds),
         TEST(test_wait_ends_by_the_signal_and_says_what_was_missing),
         TEST(test_an_interrupted_restore_changes_nothing),
         TEST(test_an_interrupted_dump_leaves_the_old_file_and_no_other),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "options.h"
 
@@ -131,38 +132,6 @@ static bool print_entry(const ctrack_coordinate *row)
     return true;
 }
 
-/* A field of RFC 4180. */
-static void print_field(const char *text)
-{
-    if (strpbrk(text, "\",\r\n") == NULL) {
-        fputs(text, stdout);
-        return;
-    }
-    putchar('"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
-            putchar('"');
-        }
-        putchar(*text);
-    }
-    putchar('"');
-}
-
-/* A line of CSV; texts NULL: the header line. */
-static void print_csv_line(const struct column *columns, int count, const char *const *texts)
-{
-    bool first = true;
-    for (int c = 0; c < count; c++) {
-        const char *text = texts != NULL ? texts[c] : columns[c].member;
-        if (columns[c].title != NULL) {
-            fputs(first ? "" : ",", stdout);
-            print_field(text != NULL ? text : "");
-            first = false;
-        }
-    }
-    fputs("\r\n", stdout);
-}
-
 /* ---------------------------------------------------------------- tables */
 
 enum { WIDEST = 60 }; /* a text that is wider pushes the rest of its line */
@@ -271,6 +240,46 @@ static void print_table(const struct column *columns, int column_count, size_t r
         row_of(i, texts, argument);
         print_line(columns, column_count, texts, widths);
     }
+}
+
+/* ---------------------------------------------------------------- CSV */
+
+/* A field of RFC 4180, which has no escapes: what a terminal would obey is escaped on a terminal only. */
+static void print_field(const char *text)
+{
+    static int terminal = -1;
+    bool quoted = strpbrk(text, "\",\r\n") != NULL;
+    terminal = terminal < 0 ? isatty(STDOUT_FILENO) : terminal;
+    fputs(quoted ? "\"" : "", stdout);
+    for (int width; *text != '\0'; text += width) {
+        char escape[16] = "";
+        unsigned point = decode(text, &width);
+        if (terminal != 0) {
+            escape_point(point, true, escape);
+        }
+        if (escape[0] != '\0') {
+            fputs(escape, stdout);
+        } else {
+            fputs(point == '"' ? "\"" : "", stdout);
+            fwrite(text, 1, (size_t)width, stdout);
+        }
+    }
+    fputs(quoted ? "\"" : "", stdout);
+}
+
+/* A line of CSV; texts NULL: the header line. */
+static void print_csv_line(const struct column *columns, int count, const char *const *texts)
+{
+    bool first = true;
+    for (int c = 0; c < count; c++) {
+        const char *text = texts != NULL ? texts[c] : columns[c].member;
+        if (columns[c].title != NULL) {
+            fputs(first ? "" : ",", stdout);
+            print_field(text != NULL ? text : "");
+            first = false;
+        }
+    }
+    fputs("\r\n", stdout);
 }
 
 /* ---------------------------------------------------------------- all of them */
