@@ -614,6 +614,15 @@ int __wrap_sem_timedwait(sem_t *semaphore, const struct timespec *until)
     return take(semaphore, nanoseconds(until) - INT64_C(1000000000) * WALL_SECONDS, "sem_timedwait");
 }
 
+int __wrap_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until);
+int __wrap_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    if (clock != CLOCK_MONOTONIC) {
+        schedule_give_up("a semaphore is not on the monotonic clock");
+    }
+    return take(semaphore, nanoseconds(until), "sem_clockwait");
+}
+
 int __wrap_sem_trywait(sem_t *semaphore);
 int __wrap_sem_trywait(sem_t *semaphore)
 {
