@@ -77,7 +77,6 @@ must_break() {
 }
 
 long=${CTRACK_MODEL_LONG:-0}
-long=${CTRACK_MODEL_LONG:-0}
 storage=-DMEMLIM=2048
 size=-w24
 case $model in
