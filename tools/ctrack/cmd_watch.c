@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,13 @@ static int look(struct watch *watch)
     return output_good() ? outcome : EXIT_IO; /* finish_output() says why */
 }
 
+/* Whether standard output is a pipe that nobody reads any more, as poll(2) says of one without being asked. */
+static bool output_is_forsaken(void)
+{
+    struct pollfd output = {STDOUT_FILENO, 0, 0};
+    return poll(&output, 1, 0) > 0 && (output.revents & POLLERR) != 0;
+}
+
 static int look_again_and_again(struct watch *watch)
 {
     for (int64_t done = 1;; done++) {
@@ -311,6 +319,9 @@ static int look_again_and_again(struct watch *watch)
         interrupt_sleep(-1, watch->interval_ms < INT_MAX ? (int)watch->interval_ms : INT_MAX);
         if (interrupted()) {
             return EXIT_DONE;
+        }
+        if (output_is_forsaken()) {
+            return EXIT_IO; /* as when there is something to write */
         }
     }
 }
