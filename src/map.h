@@ -43,8 +43,8 @@ ct_entry *ct_map_find(ct_map *map, const ctrack_key *key);
 /** The same, and makes the entry (CT_UNSEEN) if there is none. NULL: no memory. The key must be valid. */
 ct_entry *ct_map_find_or_add(ct_map *map, const ctrack_key *key);
 /** The same two for a document in a known keyspace. */
-ct_entry *ct_map_find_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length);
-ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length);
+ct_entry *ct_map_find_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size);
+ct_entry *ct_map_find_or_add_document(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size);
 
 /**
  * Finds the entries of many keys, at most CT_MAP_AHEAD: the processor fetches the memory for all of them at once
@@ -61,7 +61,7 @@ void ct_map_load_begin(ct_map *map, size_t count);
  * calls later, or by ct_map_load_end(), when the memory for it has been fetched. A key that the map has by then keeps
  * the higher progress, and the entry given here is gone. `entry` may be NULL. 0, or -1: no memory.
  */
-int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t length, int64_t index,
+int ct_map_load(ct_map *map, const ct_keyspace *keyspace, const char *document_id, size_t size, int64_t index,
                 int64_t file_id, ct_entry **entry);
 /** *repeated: how many of the keys loaded so far the map had already. 0, or -1: no memory. */
 int ct_map_load_end(ct_map *map, size_t *repeated);

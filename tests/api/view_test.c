@@ -314,8 +314,8 @@ static bool is_text(const unsigned char *bytes, int length)
 static void test_insert_of_short_text_is_refused_unless_it_is_utf_8(void **state)
 {
     fixture *f = *state;
-    static const unsigned char edges[] = {0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0,
-                                          0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFF};
+    static const unsigned char edges[] = {0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
+                                          0xE0, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF};
     enum { EDGES = sizeof edges };
     sqlite3 *db = db_open(f->path);
     db_run(db, "PRAGMA synchronous = OFF; BEGIN");
@@ -341,7 +341,7 @@ static void test_insert_of_long_text_is_refused_unless_all_of_it_is_utf_8(void *
     unsigned char text[400];
     sqlite3 *db = db_open(f->path);
     db_run(db, "PRAGMA synchronous = OFF; BEGIN");
-    for (int before = 0; before < 200; before++) {
+    for (int before = 0; before < 192; before += 3) { /* at every place of a piece of 64 */
         memset(text, 'x', sizeof text);
         memcpy(text + before, "\xF0\x9F\x98\x80\xE2\x82\xAC\xC3\xA9", 9);
         assert_true(insert_bytes(db, text, before + 9, 1));
