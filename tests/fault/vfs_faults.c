@@ -5,16 +5,21 @@
  * call may have done its work in part or as a whole, it does. BUSY is never made up: another connection really takes
  * the lock at that moment.
  *
+ * --pairs 1: after a first failure the process is as good as dead, and the recovery of what it left fails, too, at each of
+ * its calls; then it succeeds.
+ *
  * --scenario NAME runs one scenario, from call --first N on; --part P --parts N fails every N-th call.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "fault.h"
 #include "scenarios.h"
 #include "shim.h"
+#include "tracker.h"
 
 enum { CALLS = 4000 };
 
@@ -82,6 +87,8 @@ static run current;
 static way chosen;
 static shim_call calls[CALLS]; /* what a run without faults calls */
 static sqlite3 *rival;         /* who holds the lock */
+static bool recovering;        /* from the first of a pair of failures */
+static bool failed_again;      /* meanwhile: not every call can fail in the way that is chosen */
 
 /* Another connection begins to write, if it can: from here on nobody else gets that lock. */
 static void contend(void)
@@ -101,7 +108,8 @@ static void stop_contending(void)
     }
 }
 
-/* The first time the chosen way; later, while the cause stays, the first way of each call that is of the same kind. */
+/* The first time the chosen way; later, while the cause stays or comes again, the first way of each call that is of the
+ * same kind. */
 static const way *way_of(shim_call call, bool first)
 {
     if (first) {
@@ -128,10 +136,11 @@ static int fail_in_turn(shim_call call, const char *name, shim_extent *extent)
         }
         return SQLITE_OK;
     }
-    const way *w = way_of(call, !before);
+    const way *w = way_of(call, !before && !recovering);
     if (w == NULL) {
         return SQLITE_OK;
     }
+    failed_again = recovering;
     if (w->fault == RUN_BUSY) {
         fault_pause();
         contend();
@@ -163,6 +172,65 @@ static void run_point(const scenario *s, const char *directory, long point, cons
     run_finish(&current);
 }
 
+/* What a dead process leaves: the write-ahead log, and no shared memory. */
+static void abandon(void)
+{
+    char name[320];
+    for (int t = 0; t < RUN_TRACKERS; t++) {
+        if (current.trackers[t] != NULL) {
+            sqlite3_db_config(current.trackers[t]->store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+            run_close(&current, t);
+        }
+    }
+    if (current.host != NULL) {
+        sqlite3_exec(current.host, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_db_config(current.host, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_close(current.host);
+        current.host = NULL;
+    }
+    snprintf(name, sizeof name, "%s-shm", current.path);
+    unlink(name);
+}
+
+/* A failure, and another one at a call of the recovery. False: the recovery has fewer calls. */
+static bool run_pair(const scenario *s, const char *directory, long point, const way *w, long second)
+{
+    static ledger books;
+    run_begin(&current, directory, s->kind, &books);
+    snprintf(current.place, sizeof current.place, "%s, call %ld, code %d, extent %d, then call %ld of the recovery",
+             s->name, point, w->code, (int)w->extent, second);
+    if (s->prepare != NULL) {
+        s->prepare(&current);
+    }
+    chosen = *w;
+    current.fault = w->fault;
+    fault_arm(point, 1);
+    s->act(&current);
+    fault_disarm();
+    stop_contending();
+    abandon();
+    recovering = true;
+    failed_again = false;
+    fault_arm(second, 1);
+    run_open(&current, 0, 0, false);
+    bool struck = fault_has_struck();
+    fault_disarm();
+    recovering = false;
+    stop_contending();
+    run_finish(&current);
+    return struck;
+}
+
+/* Returns the number of pairs that begin with this point. */
+static unsigned long sweep_pairs(const scenario *s, const char *directory, long point, const way *w)
+{
+    unsigned long pairs = 0;
+    for (long second = 0; !fault_enough() && run_pair(s, directory, point, w, second); second++) {
+        pairs += failed_again;
+    }
+    return pairs;
+}
+
 /* All ways to fail at all calls of a scenario. Returns the number of points. */
 static unsigned long sweep(const scenario *s, const char *directory)
 {
@@ -175,6 +243,10 @@ static unsigned long sweep(const scenario *s, const char *directory)
     memcpy(made, calls, sizeof made);
     for (long point = (long)fault_option("first", 0); point < count && !fault_enough(); point++) {
         for (size_t i = 0; fault_is_mine((unsigned long)point) && i < WAYS && ways[made[point]][i].code != 0; i++) {
+            if (fault_option("pairs", 0) != 0) {
+                points += sweep_pairs(s, directory, point, &ways[made[point]][i]);
+                continue;
+            }
             for (size_t t = 0; t < sizeof times / sizeof times[0]; t++) {
                 run_point(s, directory, point, shim_call_name(made[point]), &ways[made[point]][i], times[t]);
                 points++;
