@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../unit/out_of_memory.h"
@@ -89,51 +88,6 @@ static const char *beside(const run *r, const char *name)
     return path;
 }
 
-/* Nothing may be left of a file that was not completed. */
-static void judge_export(run *r, ctrack_status status, const ctrack_error *error, const char *path)
-{
-    struct stat found;
-    fault_pause();
-    run_judge(r, "ctrack_export", status, error);
-    if ((status == CTRACK_OK) != (stat(path, &found) == 0)) {
-        /* The directory could not be synced, or the last answer was lost: the file is there, and whole. */
-        if (status == CTRACK_OK || ctrack_check(path, 0, NULL, NULL, NULL, NULL) != CTRACK_OK) {
-            violation(r->place, "ctrack_export is %s, and there is %s", ctrack_status_name(status), path);
-        }
-    }
-    fault_resume();
-}
-
-static void act_export(run *r)
-{
-    ctrack_error error;
-    const char *path = beside(r, "export.db");
-    fault_pause();
-    unlink(path);
-    fault_resume();
-    judge_export(r, ctrack_export(r->trackers[0], path, CTRACK_EXPORT_NEW, NULL, NULL, &error), &error, path);
-}
-
-static void prepare_export_over(run *r)
-{
-    open_tracker(r);
-    unlink(beside(r, "export.db"));
-    ctrack_export(r->trackers[0], beside(r, "export.db"), CTRACK_EXPORT_NEW, NULL, NULL, NULL);
-}
-
-static void act_export_over(run *r)
-{
-    ctrack_error error;
-    const char *path = beside(r, "export.db");
-    ctrack_status status = ctrack_export(r->trackers[0], path, CTRACK_EXPORT_REPLACE, NULL, NULL, &error);
-    fault_pause();
-    run_judge(r, "ctrack_export", status, &error);
-    if (ctrack_check(path, 0, NULL, NULL, NULL, &error) != CTRACK_OK) {
-        violation(r->place, "neither the old file nor the new one is whole: %s", error.message);
-    }
-    fault_resume();
-}
-
 static void act_open_and_follow(run *r)
 {
     ctrack_options options = CTRACK_OPTIONS_INIT;
@@ -151,14 +105,6 @@ static void act_hydrate(run *r)
     ledger_name(&change, 0, 0, 100);
     ledger_name(&change, 0, 6, 101);
     run_hydrate(r, 0, &change);
-}
-
-static void act_check(run *r)
-{
-    ctrack_error error;
-    ctrack_status status = ctrack_check(r->path, 0, NULL, NULL, NULL, &error);
-    /* What cannot be read is reported as damage only if SQLite calls it so. */
-    run_judge(r, "ctrack_check", status, &error);
 }
 
 static void act_ask(run *r)
@@ -385,11 +331,7 @@ typedef struct own_scenario {
 
 static const own_scenario own[] = {
     {{"open and follow", RUN_USED, NULL, act_open_and_follow, false, false}, MAIN_THREAD},
-    {{"export", RUN_LIVE, open_tracker, act_export, false, false}, MAIN_THREAD},
-    {{"export page by page", RUN_NEW, open_tracker, act_export, false, false}, MAIN_THREAD},
-    {{"export over an old file", RUN_USED, prepare_export_over, act_export_over, false, false}, MAIN_THREAD},
     {{"hydrate with a new keyspace", RUN_USED, open_tracker, act_hydrate, false, true}, MAIN_THREAD},
-    {{"check", RUN_USED, NULL, act_check, false, false}, MAIN_THREAD},
     {{"stats, read models, schema", RUN_USED, open_tracker, act_ask, false, false}, MAIN_THREAD},
     {{"in memory", RUN_USED, NULL, act_in_memory, false, false}, MAIN_THREAD},
     {{"texts", RUN_USED, NULL, act_texts, false, false}, MAIN_THREAD},
