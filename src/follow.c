@@ -122,7 +122,7 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
     }
     reading r = {.tracker = tracker};
     /* A log that ends before what we have seen was not written by ctrack alone: trust nothing that we knew. */
-    r.whole = store->loaded && (first > store->seen_seq + 1 || *seen < store->seen_seq);
+    r.whole = store->loaded && (first - 1 > store->seen_seq || *seen < store->seen_seq);
     if (!store->loaded) {
         status = ct_load(tracker, folded, *seen, error);
     } else if (!r.whole && *seen > store->seen_seq) {

@@ -280,6 +280,24 @@ static ctrack_status integer(sqlite3_stmt *statement, int column, int64_t least,
     return CTRACK_OK;
 }
 
+ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
+    if (status == CTRACK_OK && !row) {
+        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: ctrack_fold is empty");
+    }
+    if (row) {
+        status = integer(statement, 0, 0, 0, folded, error);
+        status = status == CTRACK_OK ? integer(statement, 1, 0, 0, first, error) : status;
+        status = status == CTRACK_OK ? integer(statement, 2, 0, *folded, last, error) : status;
+        sqlite3_reset(statement);
+    }
+    return status;
+}
+
 ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *error)
 {
     ctrack_status status = integer(statement, 0, 0, 0, &row->seq, error);
@@ -370,24 +388,6 @@ ctrack_status ct_store_keyspace(ct_store *store, const char *read_model, const c
     status = ct_sql_run(statement, "add a keyspace", error);
     sqlite3_clear_bindings(statement);
     *id = sqlite3_last_insert_rowid(store->db);
-    return status;
-}
-
-ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *first, int64_t *last, ctrack_error *error)
-{
-    sqlite3_stmt *statement;
-    bool row = false;
-    ctrack_status status = ct_store_statement(store, CT_LOG_RANGE, &statement, error);
-    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the state of the log", error) : status;
-    if (status == CTRACK_OK && !row) {
-        return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: ctrack_fold is empty");
-    }
-    if (row) {
-        *folded = sqlite3_column_int64(statement, 0);
-        *first = sqlite3_column_int64(statement, 1);
-        *last = sqlite3_column_type(statement, 2) == SQLITE_NULL ? *folded : sqlite3_column_int64(statement, 2);
-        sqlite3_reset(statement);
-    }
     return status;
 }
 
