@@ -7,7 +7,8 @@
 #
 #   CTRACK_FUZZ_SECONDS=20   for so long
 #   CTRACK_FUZZ_RUNS=N       so many inputs, however long it takes
-#   CTRACK_FUZZ_SEED=N       the sequence of them
+#   CTRACK_FUZZ_SEED=N       the sequence of them; 0 for one that is new each time. Else it is the same each time, so
+#                            that what is found can be repeated.
 #
 # New inputs of interest are kept beside the program, too, and begin the next run. The few of them that are worth it go
 # to the seeds with: PROGRAM -merge=1 SEEDS KEPT
@@ -27,7 +28,7 @@ fi
 export ASAN_OPTIONS=malloc_context_size=3:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TMPDIR=$work
 violations=0
-"$program" "$limit" -seed="${CTRACK_FUZZ_SEED:-0}" -timeout=20 -malloc_limit_mb=128 -print_final_stats=1 -verbosity=1 \
+"$program" "$limit" -seed="${CTRACK_FUZZ_SEED:-1}" -timeout=20 -malloc_limit_mb=128 -print_final_stats=1 -verbosity=1 \
     -artifact_prefix="$(dirname "$program")/$name-" "$kept" "$seeds" >"$work/log" 2>&1 || violations=1
 if [ $violations -ne 0 ]; then
     grep -v "^#" "$work/log" | tail -60
