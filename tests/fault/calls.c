@@ -32,13 +32,25 @@ static bool fails(calls_kind kind)
 }
 
 /* CALL(type, name, kind, failure, parameters, arguments): the function, which gives `failure` when it fails. */
-#define CALL(type, name, kind, failure, parameters, arguments) \
+#define CALL(type, name, kind, failure, parameters, arguments) CALL_OF(type, name, kind, failure, parameters, arguments)
+#define CALL_OF(type, name, kind, failure, parameters, arguments) \
     type __real_##name parameters; \
     type __wrap_##name parameters; \
     type __wrap_##name parameters \
     { \
         return fails(kind) ? (failure) : __real_##name arguments; \
     }
+
+/* What the linker calls a function of a program whose files may be of any size. */
+#ifdef __GLIBC__
+#define LARGE(name) name##64
+#else
+#define LARGE(name) name
+#endif
+#define REAL(name) JOIN(__real_, LARGE(name))
+#define WRAP(name) JOIN(__wrap_, LARGE(name))
+#define JOIN(left, right) JOIN_AS_THEY_ARE(left, right)
+#define JOIN_AS_THEY_ARE(left, right) left##right
 
 /* ---------------------------------------------------------------- SQLite */
 
@@ -120,9 +132,9 @@ int __wrap_sqlite3_close(sqlite3 *db)
 
 /* ---------------------------------------------------------------- files */
 
-CALL(int, stat, CALLS_SYSTEM, -1, (const char *path, struct stat *found), (path, found))
-CALL(int, lstat, CALLS_SYSTEM, -1, (const char *path, struct stat *found), (path, found))
-CALL(int, mkstemp, CALLS_SYSTEM, -1, (char *name), (name))
+CALL(int, LARGE(stat), CALLS_SYSTEM, -1, (const char *path, struct stat *found), (path, found))
+CALL(int, LARGE(lstat), CALLS_SYSTEM, -1, (const char *path, struct stat *found), (path, found))
+CALL(int, LARGE(mkstemp), CALLS_SYSTEM, -1, (char *name), (name))
 CALL(int, link, CALLS_SYSTEM, -1, (const char *from, const char *to), (from, to))
 CALL(int, rename, CALLS_SYSTEM, -1, (const char *from, const char *to), (from, to))
 CALL(int, fsync, CALLS_SYSTEM, -1, (int descriptor), (descriptor))
@@ -132,15 +144,15 @@ CALL(int, fchown, CALLS_SYSTEM, -1, (int descriptor, uid_t user, gid_t group), (
 CALL(ssize_t, read, CALLS_SYSTEM, -1, (int descriptor, void *data, size_t size), (descriptor, data, size))
 CALL(char *, realpath, CALLS_SYSTEM, NULL, (const char *path, char *resolved), (path, resolved))
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
+int REAL(open)(const char *path, int flags, ...);
+int WRAP(open)(const char *path, int flags, ...);
+int WRAP(open)(const char *path, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);
     mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    return fails(CALLS_SYSTEM) ? -1 : __real_open(path, flags, mode);
+    return fails(CALLS_SYSTEM) ? -1 : REAL(open)(path, flags, mode);
 }
 
 /* Linux closes the descriptor all the same (close(2)). */
@@ -170,13 +182,13 @@ CALL(int, inotify_init1, CALLS_THREADS, -1, (int flags), (flags))
 CALL(int, inotify_add_watch, CALLS_THREADS, -1, (int notifier, const char *path, uint32_t events),
      (notifier, path, events))
 
-int __real_fcntl(int descriptor, int command, ...);
-int __wrap_fcntl(int descriptor, int command, ...);
-int __wrap_fcntl(int descriptor, int command, ...)
+int REAL(fcntl)(int descriptor, int command, ...);
+int WRAP(fcntl)(int descriptor, int command, ...);
+int WRAP(fcntl)(int descriptor, int command, ...)
 {
     va_list arguments;
     va_start(arguments, command);
     int flags = va_arg(arguments, int); /* the library sets flags only */
     va_end(arguments);
-    return fails(CALLS_THREADS) ? -1 : __real_fcntl(descriptor, command, flags);
+    return fails(CALLS_THREADS) ? -1 : REAL(fcntl)(descriptor, command, flags);
 }
