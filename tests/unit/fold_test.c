@@ -2,9 +2,13 @@
 /* Folding, as the keeper does it: in pieces, beside others, and of files that are damaged. */
 #include "support.h"
 
+#include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "fold.h"
+#include "interrupt.h"
+#include "keeper.h"
 #include "tracker.h"
 
 static ctrack_status fold(fixture *f)
@@ -57,6 +61,7 @@ static void test_more_keys_than_a_piece_are_folded(void **state)
         assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
         assert_int_equal(number(f, "SELECT sum(operation_index) FROM ctrack_latest"), KEYS * index);
     }
+    assert_int_equal(number(f, "SELECT count(*) FROM ctrack_advance WHERE coordinate_id IS NOT NULL"), KEYS);
 }
 
 static void test_a_row_that_nobody_has_seen_yet_is_folded_too(void **state)
@@ -92,6 +97,48 @@ static void test_a_dictionary_without_an_id_left_is_damage(void **state)
     }
 }
 
+static void test_a_dictionary_that_cannot_be_asked_ends_the_fold(void **state)
+{
+    fixture *f = *state;
+    update_many(f->tracker, 1);
+    assert_status(fold(f), CTRACK_OK);
+    spoil(f, "INSERT INTO ctrack_advance (keyspace_id, document_id, operation_index, updated_at) "
+             "SELECT keyspace_id, document_id, 2, 0 FROM ctrack_coordinate");
+    interrupt(f->tracker, "SELECT id FROM main.ctrack_coordinate");
+    assert_status(fold(f), CTRACK_IO);
+    interrupt(f->tracker, NULL);
+    assert_status(fold(f), CTRACK_OK);
+    assert_int_equal(number(f, "SELECT sum(operation_index) FROM ctrack_latest"), KEYS * 2);
+}
+
+/* ---------------------------------------------------------------- the keeper */
+
+static atomic_int complaints;
+
+static void complain(ctrack_status status, const char *message, void *argument)
+{
+    fixture *f = argument;
+    (void)message;
+    if (status == CTRACK_IO && atomic_fetch_add(&complaints, 1) == 1) {
+        gate_open(&f->gate);
+    }
+}
+
+static void test_a_keeper_that_fails_rests_and_tries_again(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.log = complain;
+    options.log_argument = f;
+    assert_status(ctrack_open(f->path, &options, &f->tracker, NULL), CTRACK_OK);
+    ct_store *store = f->tracker->store;
+    store->broken = store->exposed = true;
+    store->wal_pages = 1000000; /* a checkpoint is due */
+    ct_keeper_consider(f->tracker);
+    gate_pass(&f->gate);
+    assert_int_equal(atomic_load(&complaints), 2);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +147,8 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_row_that_nobody_has_seen_yet_is_folded_too),
         TEST_ON_FILE(test_a_log_that_takes_back_what_is_not_folded_is_damage),
         TEST_ON_FILE(test_a_dictionary_without_an_id_left_is_damage),
+        TEST_ON_FILE(test_a_dictionary_that_cannot_be_asked_ends_the_fold),
+        TEST(test_a_keeper_that_fails_rests_and_tries_again),
     };
     return SUPPORT_MAIN(argc, argv, "fold", tests, NULL);
 }
