@@ -112,7 +112,7 @@ void ct_keeper_consider(ctrack *tracker)
         return;
     }
     ct_mutex_lock(&keeper->lock);
-    if (!keeper->started && !atomic_load(&keeper->stopping)) {
+    if (!keeper->started) {
         keeper->started = ct_thread_start(&keeper->thread, run, tracker) == 0; /* else at the next commit */
     }
     if (!keeper->due) {

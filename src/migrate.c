@@ -13,7 +13,8 @@ static const char ledger[] = "CREATE TABLE IF NOT EXISTS ctrack_migration (versi
 
 /* Everything of ours in a schema, and everything that hangs on it. */
 static const char objects[] =
-    "SELECT type, name, tbl_name, sql, printf('%s %s', type, name) FROM main.sqlite_schema "
+    "SELECT coalesce(type, ''), coalesce(name, ''), coalesce(tbl_name, ''), coalesce(sql, ''), "
+    "printf('%s %s', type, name) FROM main.sqlite_schema "
     "WHERE name LIKE 'ctrack\\_%' ESCAPE '\\' OR tbl_name LIKE 'ctrack\\_%' ESCAPE '\\' ORDER BY type, name";
 
 /* The migrations that the database says it has: 0 … n without a gap. */
@@ -55,17 +56,12 @@ static ctrack_status version_of(sqlite3 *db, int *version, ctrack_error *error)
 
 static ctrack_status apply_one(sqlite3 *db, const ct_migration *migration, ctrack_error *error)
 {
-    char doing[80];
+    char doing[80], record[200]; /* names are those of our own files */
     sqlite3_snprintf(sizeof doing, doing, "apply migration %s", migration->name);
-    char *record = sqlite3_mprintf("INSERT INTO ctrack_migration VALUES (%d, %Q, %lld)", migration->version,
-                                   migration->name, (long long)ct_clock_wall());
-    if (record == NULL) {
-        return ct_error_no_memory(error);
-    }
+    sqlite3_snprintf(sizeof record, record, "INSERT INTO ctrack_migration VALUES (%d, %Q, %lld)", migration->version,
+                     migration->name, (long long)ct_clock_wall());
     ctrack_status status = ct_sql_exec(db, migration->sql, doing, error);
-    status = status == CTRACK_OK ? ct_sql_exec(db, record, doing, error) : status;
-    sqlite3_free(record);
-    return status;
+    return status == CTRACK_OK ? ct_sql_exec(db, record, doing, error) : status;
 }
 
 ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error)
@@ -104,7 +100,7 @@ static ctrack_status same_object(sqlite3_stmt *a, sqlite3_stmt *b, bool *same, c
         const char *left, *right;
         status = ct_sql_text(a, column, &left, error);
         status = status == CTRACK_OK ? ct_sql_text(b, column, &right, error) : status;
-        *same = status == CTRACK_OK && (left == NULL || right == NULL ? left == right : strcmp(left, right) == 0);
+        *same = status == CTRACK_OK && strcmp(left, right) == 0;
     }
     return status;
 }
@@ -113,7 +109,9 @@ static ctrack_status refuse(sqlite3_stmt *object, ctrack_error *error)
 {
     const char *named;
     ctrack_status status = ct_sql_text(object, 4, &named, error);
-    return status == CTRACK_OK ? ct_error_set(error, CTRACK_CORRUPT, "%s is not as ctrack made it", named) : status;
+    return status == CTRACK_OK /* GCOVR_EXCL_BR_LINE: or out of memory for a name */
+               ? ct_error_set(error, CTRACK_CORRUPT, "%s is not as ctrack made it", named)
+               : status;
 }
 
 /* Compares two schemas object by object. */
@@ -122,8 +120,8 @@ static ctrack_status compare(sqlite3 *db, sqlite3 *model, ctrack_error *error)
     sqlite3_stmt *found = NULL, *expected = NULL;
     ctrack_status status = ct_sql_prepare(db, objects, &found, error);
     status = status == CTRACK_OK ? ct_sql_prepare(model, objects, &expected, error) : status;
-    bool more = true, wanted = true;
-    while (status == CTRACK_OK && more) {
+    bool more = false, wanted = false;
+    while (status == CTRACK_OK) {
         status = ct_sql_step(found, &more, "read the database schema", error);
         status = status == CTRACK_OK ? ct_sql_step(expected, &wanted, "read the schema", error) : status;
         if (status != CTRACK_OK || (!more && !wanted)) {

@@ -218,9 +218,12 @@ static void make_room(const ct_store *store)
     static unsigned char zeros[ROOM_PIECE]; /* not const: so the library does not contain them */
     sqlite3_file *log = NULL;
     sqlite3_int64 size = 0;
-    if (store->wal_pages == 0 || store->commit_pages > SMALL_COMMIT_PAGES ||
-        sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
-        log->pMethods == NULL || log->pMethods->xFileSize(log, &size) != SQLITE_OK) {
+    if (store->wal_pages == 0 || store->commit_pages > SMALL_COMMIT_PAGES) {
+        return;
+    }
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log == NULL || log->pMethods == NULL || /* GCOVR_EXCL_BR_LINE: it is open, since it has pages */
+        log->pMethods->xFileSize(log, &size) != SQLITE_OK) {
         return;
     }
     int64_t frame = FRAME_HEADER_BYTES + store->page_bytes, used = LOG_HEADER_BYTES + store->wal_pages * frame;
@@ -300,8 +303,8 @@ ctrack_status ct_store_log_range(ct_store *store, int64_t *folded, int64_t *firs
 
 ctrack_status ct_store_row(sqlite3_stmt *statement, ct_row *row, ctrack_error *error)
 {
-    ctrack_status status = integer(statement, 0, 0, 0, &row->seq, error);
-    status = status == CTRACK_OK ? integer(statement, 1, 1, 0, &row->coordinate_id, error) : status;
+    row->seq = sqlite3_column_int64(statement, 0); /* above a number that was checked, or 0 */
+    ctrack_status status = integer(statement, 1, 1, 0, &row->coordinate_id, error);
     status = status == CTRACK_OK ? integer(statement, 2, 1, 0, &row->keyspace_id, error) : status;
     status = status == CTRACK_OK ? integer(statement, 4, 0, -1, &row->operation_index, error) : status;
     row->updated_at = 0;
@@ -494,12 +497,14 @@ static ctrack_status inspect(ct_store *store, ctrack_error *error)
     ctrack_status status = ct_sql_pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
     status = status == CTRACK_OK ? ct_migrate_check(store->db, &store->schema, error) : status;
     int code = sqlite3_extended_errcode(store->db);
+    /* GCOVR_EXCL_START: happens to others than root; the process of read_only_test that is not may not count it */
     if (status == CTRACK_READ_ONLY && (code == SQLITE_READONLY_DIRECTORY || code == SQLITE_READONLY_CANTINIT)) {
         status = ct_error_set(error, status,
                               "the write-ahead log has no index and may not be given one: reading needs the right to "
                               "write in the directory, unless a process that may write has the file open (SQLite %d)",
                               code);
     }
+    /* GCOVR_EXCL_STOP */
     return status;
 }
 

@@ -317,6 +317,16 @@ static void test_a_dump_has_the_same_bytes_on_every_machine(void **state)
     free(t.bytes);
 }
 
+static void test_a_dump_of_no_read_model_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "a", 1);
+    text nothing = from("{\"ctrackDump\":1,\"readModels\":[]}\n{\"count\":0,\"xxh3\":\"f1a8a9481c14661a\"}\n");
+    restore_well(f->tracker, &nothing, CTRACK_RESTORE_REPLACE);
+    assert_int_equal(latest(f->tracker, "a"), 1);
+    free(nothing.bytes);
+}
+
 static void test_a_read_model_without_progress_survives_too(void **state)
 {
     fixture *f = *state;
@@ -624,6 +634,25 @@ static void test_a_large_restore_is_one_step(void **state)
     free(second.bytes);
 }
 
+/* A few rows with long documents are folded before they are many. */
+static void test_a_restore_of_long_documents_takes_all_of_them(void **state)
+{
+    fixture *f = *state;
+    enum { ROWS = 100 };
+    text t = {0};
+    char *filler = repeated('x', 60000), end[20];
+    for (int i = 0; i < ROWS; i++) {
+        write_text(i == 0 ? "[[\"" : ",[\"", 3, &t);
+        write_text(filler, 60000, &t);
+        write_text(end, (size_t)snprintf(end, sizeof end, "%d:s:b\",%d]", i, i), &t);
+    }
+    write_text("]", 1, &t);
+    restore_well(f->tracker, &t, CTRACK_RESTORE_EMPTY);
+    assert_int_equal(entry_count(f->tracker), ROWS);
+    free(filler);
+    free(t.bytes);
+}
+
 /* ---------------------------------------------------------------- refusals */
 
 #define ROW(document, index) \
@@ -771,6 +800,7 @@ int main(int argc, char **argv)
         TEST(test_any_progress_survives_a_dump_and_a_restore_byte_for_byte),
         TEST_ON_FILE(test_a_dump_does_not_depend_on_what_is_folded),
         TEST_BOTH(test_a_dump_has_the_same_bytes_on_every_machine),
+        TEST_BOTH(test_a_dump_of_no_read_model_changes_nothing),
         TEST_ON_FILE(test_a_read_model_without_progress_survives_too),
         TEST_ON_FILE(test_a_dump_of_one_read_model_has_that_one_only),
         TEST_BOTH(test_a_dump_is_of_one_moment),
@@ -784,6 +814,7 @@ int main(int argc, char **argv)
         TEST_BOTH(test_a_restore_is_durable_and_wakes),
         TEST_ON_FILE(test_a_restore_wakes_and_rewinds_other_trackers),
         TEST_ON_FILE(test_a_large_restore_is_one_step),
+        TEST_BOTH(test_a_restore_of_long_documents_takes_all_of_them),
         TEST_ON_FILE(test_input_that_is_refused_changes_nothing),
         TEST_BOTH(test_a_read_that_fails_changes_nothing),
         TEST_BOTH(test_a_gigabyte_on_one_line_is_refused_before_it_is_read),

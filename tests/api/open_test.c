@@ -74,6 +74,15 @@ static void test_no_path_opens_a_tracker_in_memory(void **state)
     assert_int_equal(latest(f->tracker, "doc-1"), 5);
 }
 
+static void test_a_tracker_in_memory_cannot_be_read_only(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.read_only = true;
+    assert_status(ctrack_open(NULL, &options, &f->tracker, &f->error), CTRACK_INVALID);
+    assert_contains(f->error.message, "read_only needs a file");
+}
+
 static void test_trackers_in_memory_are_separate(void **state)
 {
     fixture *f = *state;
@@ -883,6 +892,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_no_path_opens_a_tracker_in_memory),
+        TEST(test_a_tracker_in_memory_cannot_be_read_only),
         TEST(test_trackers_in_memory_are_separate),
         TEST(test_new_file_is_created),
         TEST(test_empty_name_is_invalid),

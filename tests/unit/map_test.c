@@ -614,21 +614,22 @@ static void test_many_keys_are_found_at_once(void **state)
 {
     ct_map *map = *state;
     size_t repeated;
-    ct_entry *found[5];
+    ct_entry *found[6];
     char text[3][40];
     ctrack_key one = numbered(1, text);
     const ctrack_coordinate coordinates[] = {{one.document_id, one.scope, one.branch, 0},
                                              {"never seen", one.scope, one.branch, 0},
                                              {one.document_id, "never seen", one.branch, 0},
                                              {NULL, one.scope, one.branch, 0},
-                                             {one.document_id, NULL, NULL, -1}};
-    ct_map_find_many(map, coordinates, 5, found);
+                                             {one.document_id, NULL, NULL, -1},
+                                             {one.document_id, one.scope, NULL, 0}};
+    ct_map_find_many(map, coordinates, 6, found);
     assert_null(found[0]); /* the map is empty */
     load_numbered(map, 1, 5, 11, NULL);
     assert_int_equal(ct_map_load_end(map, &repeated), 0);
-    ct_map_find_many(map, coordinates, 5, found);
+    ct_map_find_many(map, coordinates, 6, found);
     assert_ptr_equal(found[0], find(map, one));
-    for (int i = 1; i < 5; i++) {
+    for (int i = 1; i < 6; i++) {
         assert_null(found[i]);
     }
     assert_int_equal(entries(map), 1);

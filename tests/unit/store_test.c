@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* The file's connection where little is usual: no room, a refused commit, a sound engine, others' checkpoints. */
+#include "support.h"
+
+#include <sqlite3.h>
+
+#include "interrupt.h"
+
+/* ---------------------------------------------------------------- room in the log */
+
+static const sqlite3_io_methods *usual;
+static bool size_is_known;
+
+static int refuse_zeros(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
+{
+    return size == 65536 ? SQLITE_FULL : usual->xWrite(file, data, size, offset);
+}
+
+static int tell_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    return size_is_known ? usual->xFileSize(file, size) : SQLITE_IOERR_FSTAT;
+}
+
+static void test_updates_need_no_room_before_they_come(void **state)
+{
+    fixture *f = *state;
+    sqlite3_file *log = NULL;
+    update(f->tracker, "doc-1", 1);
+    sqlite3_file_control(f->tracker->store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    sqlite3_io_methods refusing = *log->pMethods;
+    usual = log->pMethods;
+    refusing.xWrite = refuse_zeros;
+    refusing.xFileSize = tell_size;
+    log->pMethods = &refusing;
+    for (int64_t index = 2; index < 100; index++) {
+        size_is_known = index < 50;
+        update(f->tracker, "doc-1", index);
+    }
+    log->pMethods = usual;
+    assert_int_equal(db_integer_once(f->path, "SELECT max(operation_index) FROM ctrack_progress"), 99);
+}
+
+static void test_a_log_that_others_have_cut_off_is_begun_anew(void **state)
+{
+    fixture *f = *state;
+    for (int64_t index = 1; index < 20; index++) {
+        update(f->tracker, "doc-1", index);
+    }
+    int64_t pages = f->tracker->store->wal_pages;
+    assert_int_equal(db_integer_once(f->path, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+    update(f->tracker, "doc-1", 20);
+    assert_true(f->tracker->store->wal_pages < pages);
+    assert_int_equal(db_integer_once(f->path, "SELECT max(operation_index) FROM ctrack_progress"), 20);
+}
+
+/* ---------------------------------------------------------------- commits and checkpoints */
+
+static void test_a_commit_that_is_refused_for_now_breaks_nothing(void **state)
+{
+    fixture *f = *state;
+    ct_store *store = f->tracker->store;
+    sqlite3_stmt *writing = NULL;
+    assert_status(ct_store_begin(store, NULL), CTRACK_OK);
+    sqlite3_prepare_v2(store->db,
+                       "INSERT INTO ctrack_keyspace VALUES (8, 'a', 'b', 'c'), (9, 'd', 'e', 'f') RETURNING id", -1,
+                       &writing, NULL);
+    assert_int_equal(sqlite3_step(writing), SQLITE_ROW); /* while it has not ended, SQLite does not commit */
+    assert_status(ct_store_commit(store, NULL), CTRACK_BUSY);
+    sqlite3_finalize(writing);
+    update(f->tracker, "doc-1", 1);
+    assert_int_equal(db_integer_once(f->path, "SELECT count(*) FROM ctrack_keyspace"), 1);
+}
+
+static void test_a_sound_engine_checkpoints_without_the_writers_lock(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 1);
+    f->tracker->store->exposed = false;
+    struct sqlite3 *writer = db_open(f->path);
+    db_run(writer, "BEGIN IMMEDIATE");
+    assert_status(ct_store_checkpoint(f->tracker->store, &f->error), CTRACK_OK);
+    db_run(writer, "ROLLBACK");
+    db_close(writer);
+    assert_int_equal(f->tracker->store->wal_pages, 0); /* all of it was moved */
+    update(f->tracker, "doc-1", 2);
+}
+
+/* ---------------------------------------------------------------- small things */
+
+static void test_a_busy_timeout_ends_in_a_month_at_most(void **state)
+{
+    (void)state;
+    assert_int_equal(ct_store_busy_timeout(INT64_MAX), INT32_MAX);
+    assert_int_equal(ct_store_busy_timeout(7), 7);
+}
+
+static void test_the_same_number_on_another_device_is_another_file(void **state)
+{
+    fixture *f = *state;
+    f->tracker->store->device++;
+    assert_status(ct_store_check_file(f->tracker->store, &f->error), CTRACK_IO);
+    assert_contains(f->error.message, "replaced");
+}
+
+static void test_a_look_up_that_fails_says_so(void **state)
+{
+    fixture *f = *state;
+    int64_t index = 77;
+    ctrack_key k = key("doc-1");
+    update(f->tracker, "doc-1", 5);
+    interrupt(f->tracker, "WITH k (id)");
+    assert_status(ct_store_look_up(f->tracker->store, &k, &index, NULL), CTRACK_IO);
+    interrupt(f->tracker, NULL);
+    reopen(f);
+    starve_of(f->tracker, CT_LOOK_UP);
+    assert_status(ct_store_look_up(f->tracker->store, &k, &index, NULL), CTRACK_IO);
+    assert_int_equal(index, 77);
+}
+
+static void test_a_forget_that_cannot_delete_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    ctrack_key k = key("doc-1");
+    update(f->tracker, "doc-1", 5);
+    starve_of(f->tracker, CT_FORGET_LATEST);
+    assert_status(ctrack_forget(f->tracker, &k, 1, NULL), CTRACK_IO);
+    assert_int_equal(latest(f->tracker, "doc-1"), 5);
+}
+
+static void test_a_call_that_comes_after_the_last_has_left_is_refused(void **state)
+{
+    fixture *f = *state;
+    atomic_store(&f->tracker->calls, 0);
+    assert_status(ct_tracker_enter(f->tracker, NULL), CTRACK_CLOSED);
+    atomic_store(&f->tracker->calls, 1);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_updates_need_no_room_before_they_come),
+        TEST_ON_FILE(test_a_log_that_others_have_cut_off_is_begun_anew),
+        TEST_ON_FILE(test_a_commit_that_is_refused_for_now_breaks_nothing),
+        TEST_ON_FILE(test_a_sound_engine_checkpoints_without_the_writers_lock),
+        TEST(test_a_busy_timeout_ends_in_a_month_at_most),
+        TEST_ON_FILE(test_the_same_number_on_another_device_is_another_file),
+        TEST_ON_FILE(test_a_look_up_that_fails_says_so),
+        TEST_ON_FILE(test_a_forget_that_cannot_delete_changes_nothing),
+        TEST_ON_FILE(test_a_call_that_comes_after_the_last_has_left_is_refused),
+    };
+    return SUPPORT_MAIN(argc, argv, "store", tests, NULL);
+}
