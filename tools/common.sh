@@ -5,7 +5,7 @@
 # What it takes to build, and to look at the files.
 build_packages="gcc libc6-dev cmake ninja-build pkgconf libsqlite3-dev sqlite3 uthash-dev libxxhash-dev"
 # What the tests need beyond that.
-test_packages="g++ libcmocka-dev libuv1-dev spin gcovr doxygen mandoc zsh dpkg-dev e2fsprogs xfsprogs clang-14 libclang-rt-14-dev"
+test_packages="g++ libcmocka-dev libuv1-dev spin gcovr python3 doxygen mandoc zsh dpkg-dev e2fsprogs xfsprogs clang-14 libclang-rt-14-dev"
 
 say() {
     printf '\n=== %s\n' "$*"

@@ -1,28 +1,30 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Branch mutation: every conditional jump that the compiler has made of src/ is inverted in turn, and the tests in
-tests/unit and tests/api must notice.
+Branch mutation: every conditional jump that the compiler has made of src/ is inverted in turn, and the tests must
+notice: those in tests/unit and tests/api, hostile_files, hostile_dumps, and call_faults in the first of its ways.
 
 A condition and its opposite differ in one bit of the machine code, so nothing is compiled or linked for a mutant: a
 copy of each test program, which the library is linked into, has that bit turned. Tests run one after the other, first
-those that have killed most for the same file; a mutant is killed by the first that fails, crashes or takes ten times as
-long as it should. Jumps that come from other people's headers (uthash, xxhash) are left out.
+those that are named after the file, then those that are about it (concerns.txt), then the others; the scenarios of
+call_faults come last. A mutant is killed by the first that fails, crashes or takes five times as long as it should.
+Jumps that come from other people's headers (uthash, xxhash) are left out.
 
 A survivor is a missing test, unless its line stands in equivalent.txt: FILE, TAB, the text of the line, TAB, the reason.
 
-  mutate.py BUILD [--sample N --seed S] [--file NAME.c] [--least PERCENT] [--jobs N]
+  mutate.py BUILD [--sample N --seed S] [--file NAME.c[:LINE]] [--least PERCENT] [--jobs N] [--verbose]
 
 BUILD is an optimised build with debug information (build/release). Without --sample, all jumps.
 """
 import argparse
 import collections
 import concurrent.futures
+import hashlib
 import json
 import os
-import random
 import re
 import resource
+import selectors
 import shutil
 import signal
 import subprocess
@@ -66,21 +68,21 @@ def jumps_of(path, name):
 
 
 def all_jumps(build, only):
+    name, _colon, line = (only or "").partition(":")
     directory = os.path.join(build, "src/CMakeFiles/ctrack_objects.dir")
     mutants = []
     for entry in sorted(os.listdir(directory)):
-        if entry.endswith(".c.o") and only in (None, entry[:-2]):
+        if entry.endswith(".c.o") and name in ("", entry[:-2]):
             mutants += jumps_of(os.path.join(directory, entry), entry[:-2])
-    return mutants
+    return [m for m in mutants if line in ("", str(m.line))]
 
 
 # ---------------------------------------------------------------- test programs
 
 class Program:
-    """A test program with the library in it."""
+    """A test program with the library in it. Its images are shared by the tests that run it."""
 
-    def __init__(self, name, path):
-        self.name, self.path, self.seconds = name, path, 0.0
+    def __init__(self, path):
         with open(path, "rb") as file:
             self.image = file.read()
         self.functions = {}
@@ -97,9 +99,6 @@ class Program:
             if match := re.search(r"\] \.text\s+PROGBITS\s+([0-9a-f]+) ([0-9a-f]+)", text):
                 self.shift = int(match[2], 16) - int(match[1], 16)
 
-    def has(self, mutant):
-        return self.place(mutant) is not None
-
     def place(self, mutant):
         address = self.functions.get((mutant.file, mutant.function), self.functions.get((None, mutant.function)))
         if address is None:
@@ -109,13 +108,31 @@ class Program:
             return at + 1
         if self.image[at] & 0xF0 == 0x70:
             return at
-        raise SystemExit(f"{self.name}: there is no conditional jump at {mutant.function}+{mutant.offset:#x}")
+        raise SystemExit(f"there is no conditional jump at {mutant.function}+{mutant.offset:#x}")
 
     def mutated(self, mutant, path):
         at = self.place(mutant)
         with open(path, "wb") as file:
             file.write(self.image[:at] + bytes([self.image[at] ^ 1]) + self.image[at + 1:])
         os.chmod(path, 0o700)
+
+
+class Test:
+    """A program with its arguments."""
+
+    def __init__(self, name, program, path, *arguments):
+        self.name, self.program, self.path, self.arguments = name, program, path, arguments
+        self.measured, self.lock = None, threading.Lock()
+
+    def seconds(self, scratch):
+        """How long it takes as it is. Taken when it is first asked for: most mutants die before the last tests."""
+        with self.lock:
+            if self.measured is None:
+                began = time.monotonic()
+                if trouble([self.path, *self.arguments], scratch, 300) is not None:
+                    raise SystemExit(f"{self.name} fails without a mutant")
+                self.measured = time.monotonic() - began
+            return self.measured
 
 
 def limits():
@@ -125,36 +142,66 @@ def limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def passes(path, directory, seconds):
-    """Runs a program; whether it ends well in time. What it has started ends with it."""
-    process = subprocess.Popen(WRAPPER + [path], cwd=directory, env=dict(os.environ, TMPDIR=directory),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+def says_failed(process, until):
+    """Reads what a program says, until it says that a test has failed (cmocka does so at once), or ends."""
+    said = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while (left := until - time.monotonic()) > 0:
+            if selector.select(left):
+                piece = os.read(process.stdout.fileno(), 65536)
+                if not piece:
+                    return False
+                said = said[-20:] + piece
+                if b"[  FAILED  ]" in said:
+                    return True
+    return False
+
+
+def make_directory(where):
+    """Others may pass: some tests go on as nobody."""
+    directory = tempfile.mkdtemp(prefix="ctrack-mutation-", dir=where)
+    os.chmod(directory, 0o711)
+    return directory
+
+
+def trouble(command, scratch, seconds):
+    """Runs a program: None if it ends well, or what it does else. What it has started ends with it."""
+    directory = make_directory(scratch)
+    until = time.monotonic() + seconds
+    process = subprocess.Popen(WRAPPER + command, cwd=directory, env=dict(os.environ, TMPDIR=directory),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                preexec_fn=limits)
     try:
-        return process.wait(timeout=seconds) == 0
+        failed = says_failed(process, until) or process.wait(max(0, until - time.monotonic())) != 0
+        return "fails" if failed else None
     except subprocess.TimeoutExpired:
-        return False
+        return "hangs"
     finally:
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         process.wait()
+        process.stdout.close()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def programs_of(build, scratch, pool):
-    """The unit and api tests, each run once as it is."""
-    def measure(test):
-        program = Program(test["name"], test["command"][0])
-        began = time.monotonic()
-        if not passes(program.path, scratch, 300):
-            raise SystemExit(f"{program.name} fails without a mutant")
-        program.seconds = time.monotonic() - began
-        return program
-
-    tests = json.loads(run("ctest", "--test-dir", build, "--show-only=json-v1"))["tests"]
-    wanted = re.compile(r"(unit|api)/.*(?<!_polling)$")  # those have a source of their own in the library's place
-    return list(pool.map(measure, (test for test in tests if wanted.match(test["name"]))))
+def tests_of(build):
+    """The unit and api tests, and the faults, in which each scenario is a test."""
+    tests = []
+    wanted = re.compile(r"((unit|api)/.*(?<!_polling)|fault/hostile_(files|dumps))$")
+    for test in json.loads(run("ctest", "--test-dir", build, "--show-only=json-v1"))["tests"]:
+        if wanted.match(test["name"]):  # polling has a source of its own in the library's place
+            path = test["command"][0]
+            tests.append(Test(test["name"], Program(path), path))
+    path = os.path.abspath(os.path.join(build, "tests/fault/call_faults"))
+    program = Program(path)
+    for text in run(path, "--ways", "0").splitlines():
+        if match := re.match(r"^  (\S.*\S) +\d+ calls,", text):
+            tests.append(Test("call_faults: " + match[1], program, path, "--scenario", match[1], "--ways", "1",
+                              "--enough", "1"))
+    return tests
 
 
 # Tests that mount something must not leave it behind when they are killed.
@@ -165,38 +212,61 @@ if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncod
 
 # ---------------------------------------------------------------- the whole
 
+def concerns():
+    """The words in the names of the tests that are about a file, by its name."""
+    with open(os.path.join(HERE, "concerns.txt"), encoding="utf-8") as file:
+        lines = [line.split() for line in file if line.strip() and not line.startswith("#")]
+    return {name: words for name, *words in lines}
+
+
 class Hunt:
-    def __init__(self, programs, scratch):
-        self.programs, self.scratch = programs, scratch
-        self.kills = collections.Counter()  # by file and program
+    def __init__(self, tests, scratch):
+        self.tests, self.scratch, self.words = tests, scratch, concerns()
+        self.kills = collections.Counter()  # by file and test
         self.lock = threading.Lock()
 
     def order(self, mutant):
         stem = mutant.file[:-2]
+
+        def rank(test):
+            named = f"unit/{stem}_test" == test.name
+            about = stem in test.name or any(word in test.name for word in self.words.get(stem, []))
+            return (not named, not (about or self.kills[mutant.file, test.name]), test.name.startswith("call_faults"),
+                    -self.kills[mutant.file, test.name], test.measured or 0)
         with self.lock:
-            def rank(program):
-                named = stem in program.name
-                return -(self.kills[mutant.file, program.name] + (3 if named else 0.1)) / (program.seconds + 0.02)
-            return sorted((p for p in self.programs if p.has(mutant)), key=rank)
+            return sorted((t for t in self.tests if t.program.place(mutant) is not None), key=rank)
 
     def killer(self, mutant):
-        """The name of the first test that notices, or None."""
-        directory = tempfile.mkdtemp(dir=self.scratch)
-        programs = self.order(mutant)
-        if not programs:
+        """What the first test that notices does, or None."""
+        directory = make_directory(self.scratch)
+        path = os.path.join(directory, "mutant")
+        tests = self.order(mutant)
+        if not tests:
             raise SystemExit(f"no test has {mutant.function} of {mutant.file}")
         try:
-            for program in programs:
-                path = os.path.join(directory, "mutant")
-                program.mutated(mutant, path)
-                if not passes(path, directory, max(3.0, 10 * program.seconds)):
+            image = None
+            for test in tests:
+                limit = 2 + 5 * test.seconds(self.scratch)
+                if image is not test.program:
+                    image = test.program
+                    image.mutated(mutant, path)
+                if (what := trouble([path, *test.arguments], directory, limit)) is not None:
                     with self.lock:
-                        self.kills[mutant.file, program.name] += 1
-                    return program.name
-                os.unlink(path)
+                        self.kills[mutant.file, test.name] += 1
+                    return f"{test.name} {what}"
             return None
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def sample(mutants, size, seed):
+    """Drawn by what a jump is and not by where it stands, so that a change of the library changes little of a sample."""
+    seen, drawn = collections.Counter(), []
+    for mutant in mutants:
+        what = f"{seed} {mutant.file} {mutant.function} {mutant.text}"
+        seen[what] += 1
+        drawn.append((hashlib.sha256(f"{what} {seen[what]}".encode()).digest(), mutant))
+    return [mutant for _draw, mutant in sorted(drawn, key=lambda pair: pair[0])[:size]]
 
 
 def equivalents():
@@ -217,19 +287,22 @@ def main():
     parser.add_argument("--file")
     parser.add_argument("--least", type=float, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     known = equivalents()
     mutants = [m for m in all_jumps(options.build, options.file) if (m.file, m.text) not in known]
     total = len(mutants)
     if options.sample is not None and options.sample < total:
-        mutants = random.Random(options.seed).sample(mutants, options.sample)
-    scratch = tempfile.mkdtemp(prefix="ctrack-mutation-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        mutants = sample(mutants, options.sample, options.seed)
+    scratch = make_directory("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     survivors = []
     try:
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            hunt = Hunt(programs_of(options.build, scratch, pool), scratch)
+            hunt = Hunt(tests_of(options.build), scratch)
             print(f"{len(mutants)} of {total} conditional jumps, seed {options.seed}", flush=True)
             for mutant, killer in zip(mutants, pool.map(hunt.killer, mutants)):
+                if options.verbose and killer is not None:
+                    print(f"{killer}: src/{mutant.file}:{mutant.line}: {mutant.text}", flush=True)
                 if killer is None:
                     survivors.append(mutant)
                     print(f"survived: src/{mutant.file}:{mutant.line}: {mutant.text} "
