@@ -72,6 +72,17 @@ CALL(int, sqlite3_create_function, CALLS_MEMORY, SQLITE_NOMEM,
       void (*function)(sqlite3_context *, int, sqlite3_value **),
       void (*step)(sqlite3_context *, int, sqlite3_value **), void (*final)(sqlite3_context *)),
      (db, name, count, form, argument, function, step, final))
+
+char *__wrap_sqlite3_mprintf(const char *format, ...);
+char *__wrap_sqlite3_mprintf(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = fails(CALLS_MEMORY) ? NULL : sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    return text;
+}
+
 /* A connection cannot be copied onto itself; that failure leaves its code behind, as others do. */
 CALL(sqlite3_backup *, sqlite3_backup_init, CALLS_SQLITE, __real_sqlite3_backup_init(to, to_schema, to, to_schema),
      (sqlite3 * to, const char *to_schema, sqlite3 *from, const char *from_schema), (to, to_schema, from, from_schema))
