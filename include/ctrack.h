@@ -486,7 +486,7 @@ CTRACK_API ctrack_abort_signal *ctrack_abort_signal_new(void);
 /** Gives the signal: settles every pending wait that was given it as CTRACK_ABORTED. One way; again is fine. */
 CTRACK_API void ctrack_abort(ctrack_abort_signal *signal);
 
-/** Whether the signal was given. */
+/** Whether the signal was given; NULL never is. */
 CTRACK_API bool ctrack_abort_signal_aborted(const ctrack_abort_signal *signal);
 
 /** Gives up the handle. Waits that were given the signal go on, and can no longer be aborted by it. NULL is fine. */

@@ -24,3 +24,11 @@ int64_t ct_clock_deadline(int64_t now, int64_t timeout_ms)
     }
     return now + timeout_ms * 1000000;
 }
+
+int64_t ct_clock_left(int64_t now, int64_t deadline)
+{
+    if (deadline == CT_NEVER) {
+        return CTRACK_FOREVER;
+    }
+    return deadline > now ? (deadline - now) / 1000000 : 0;
+}

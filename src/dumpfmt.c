@@ -648,7 +648,10 @@ static bool read_header_members(ct_dump_reader *reader, ct_json *json, ct_json_t
     if (!good || !ct_json_end(json)) {
         return false;
     }
-    return (seen[0] && seen[1]) || ct_json_fail_value(json, json->start, names[seen[0] ? 1 : 0], "is missing");
+    if (!seen[0] || !seen[1]) {
+        return ct_json_fail_value(json, json->start, names[seen[0] ? 1 : 0], "is missing");
+    }
+    return true;
 }
 
 static ctrack_status read_header(ct_dump_reader *reader)
@@ -692,7 +695,7 @@ static ctrack_status close_dump(ct_dump_reader *reader, const ct_json_member *me
                  members[XXH3].text.text, sum);
         return refuse(reader, reader->line, 0, reason);
     }
-    if (available(reader) == 0 && !reader->ended && fill(reader) != CTRACK_OK) {
+    if (available(reader) == 0 && fill(reader) != CTRACK_OK) {
         return reader->fault.status;
     }
     if (available(reader) > 0) {
@@ -917,11 +920,13 @@ static ctrack_status next_entry(ct_dump_reader *reader)
         reader->finished = reader->fault.status == CTRACK_OK;
         return reader->fault.status;
     }
-    if (reader->rows > 0 && c != ',') {
-        return refuse_expected(reader, "',' or ']'");
+    if (reader->rows > 0) {
+        if (c != ',') {
+            return refuse_expected(reader, "',' or ']'");
+        }
+        consume(reader, 1);
     }
-    if ((reader->rows == 0 || expect(reader, ',')) && expect(reader, '[') && read_key(reader) && expect(reader, ',') &&
-        read_index(reader) && expect(reader, ']')) {
+    if (expect(reader, '[') && read_key(reader) && expect(reader, ',') && read_index(reader) && expect(reader, ']')) {
         reader->rows++;
     }
     return reader->fault.status;

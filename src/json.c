@@ -331,7 +331,7 @@ bool ct_json_string(ct_json *json, ct_json_text *text, size_t most)
 /* Makes a fault of a value stand alone: "has half a surrogate pair" becomes "a string has half a surrogate pair". */
 static bool restate(ct_json *json, const char *what)
 {
-    if (json->predicate && json->member == NULL) {
+    if (json->predicate) {
         char reason[sizeof json->reason];
         memcpy(reason, json->reason, sizeof reason);
         snprintf(json->reason, sizeof json->reason, "%.18s %.99s", what, reason);
@@ -510,8 +510,10 @@ bool ct_json_skip(ct_json *json)
 bool ct_json_end(ct_json *json)
 {
     skip_space(json);
-    return json->status == CTRACK_OK &&
-           (json->at == json->end || ct_json_fail(json, json->at, "something follows the end"));
+    if (json->at < json->end) {
+        ct_json_fail(json, json->at, "something follows the end");
+    }
+    return json->status == CTRACK_OK;
 }
 
 /* ---------------------------------------------------------------- records */
@@ -537,7 +539,7 @@ static bool read_member(ct_json *json, ct_json_member *member, const char *name_
     member->seen = true;
     bool read =
         member->integer ? ct_json_integer(json, &member->number) : ct_json_string(json, &member->text, CTRACK_TEXT_MAX);
-    if (!read && json->member == NULL) {
+    if (!read) {
         json->member = member->name;
     }
     return read;

@@ -298,16 +298,15 @@ static ctrack_status read_durability(const host *h, ctrack_durability *durabilit
 {
     static const char doing[] = "read how durable the connection is";
     sqlite3_stmt *synchronous = NULL, *journal = NULL;
-    bool known = false;
+    bool row; /* both always answer */
+    const char *mode = NULL;
     ctrack_status status = prepare(h, "PRAGMA \"%w\".synchronous", &synchronous, error);
     status = status == CTRACK_OK ? prepare(h, "PRAGMA \"%w\".journal_mode", &journal, error) : status;
-    status = status == CTRACK_OK ? ct_sql_step(synchronous, &known, doing, error) : status;
-    status = status == CTRACK_OK && known ? ct_sql_step(journal, &known, doing, error) : status;
-    const char *mode = status == CTRACK_OK && known ? (const char *)sqlite3_column_text(journal, 0) : NULL;
-    if (mode != NULL) {
+    status = status == CTRACK_OK ? ct_sql_step(synchronous, &row, doing, error) : status;
+    status = status == CTRACK_OK ? ct_sql_step(journal, &row, doing, error) : status;
+    status = status == CTRACK_OK ? ct_sql_text(journal, 0, &mode, error) : status;
+    if (status == CTRACK_OK) {
         *durability = durability_of(sqlite3_column_int64(synchronous, 0), mode);
-    } else if (status == CTRACK_OK) {
-        status = ct_error_no_memory(error);
     }
     sqlite3_finalize(synchronous);
     sqlite3_finalize(journal);

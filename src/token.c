@@ -131,7 +131,10 @@ static bool read_token(parse *p)
     if (!p->version_seen || !p->coordinates_seen) {
         return ct_json_fail_value(&p->json, p->json.end, p->version_seen ? "coordinates" : "version", "is missing");
     }
-    return ct_snapshot_seal(p->snapshot) == 0 || no_memory(p);
+    if (ct_snapshot_seal(p->snapshot) != 0) {
+        return no_memory(p);
+    }
+    return true;
 }
 
 static ctrack_status explain(const parse *p, ctrack_error *error)

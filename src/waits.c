@@ -46,7 +46,7 @@ static int copy_wait(const ct_board *board, ct_wait *wait, int64_t now, listed *
         }
     }
     to->info.age_ms = (now - wait->since) / 1000000;
-    to->info.left_ms = deadline == CT_NEVER ? CTRACK_FOREVER : deadline > now ? (deadline - now) / 1000000 : 0;
+    to->info.left_ms = ct_clock_left(now, deadline);
     to->info.missing = wait->missing;
     return 0;
 }

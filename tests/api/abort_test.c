@@ -10,6 +10,12 @@ static void test_new_signal_is_not_given(void **state)
     ctrack_abort_signal_release(signal);
 }
 
+static void test_no_signal_is_not_given(void **state)
+{
+    (void)state;
+    assert_false(ctrack_abort_signal_aborted(NULL));
+}
+
 static void test_signal_stays_given(void **state)
 {
     (void)state;
@@ -270,6 +276,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_new_signal_is_not_given),
+        TEST(test_no_signal_is_not_given),
         TEST(test_signal_stays_given),
         TEST_IN_MEMORY(test_abort_again_is_fine),
         TEST(test_release_of_null_is_fine),

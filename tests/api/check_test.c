@@ -263,6 +263,20 @@ static void test_each_kind_of_damage_is_found_at_its_place(void **state)
     }
 }
 
+static void test_migration_without_a_name_is_found(void **state)
+{
+    fixture *f = *state;
+    static const char allow[] = "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = "
+                                "replace(sql, 'name TEXT NOT NULL', 'name TEXT') WHERE name = 'ctrack_migration'",
+                      forbid[] = "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = "
+                                 "replace(sql, 'name TEXT', 'name TEXT NOT NULL') WHERE name = 'ctrack_migration'";
+    make_file(f);
+    db_run_once(f->path, allow);
+    db_run_once(f->path, "UPDATE ctrack_migration SET name = NULL");
+    db_run_once(f->path, forbid);
+    assert_finds(f, "no name", "schema", "the schema", CTRACK_NO_ROW);
+}
+
 /* Overwrites a whole page, the first root of a table, with what is no page. */
 static void spoil_root_of(fixture *f, const char *table)
 {
@@ -390,6 +404,17 @@ static void test_listener_ends_the_check(void **state)
     assert_int_equal(all.count, 1);
 }
 
+static void test_listener_ends_the_check_of_the_schema(void **state)
+{
+    fixture *f = *state;
+    found all = {.enough = 1};
+    make_file(f);
+    db_run_once(f->path, "UPDATE ctrack_migration SET name = 'other'; UPDATE ctrack_latest SET operation_index = 1");
+    assert_status(check_file(f, &all), CTRACK_ABORTED);
+    assert_int_equal(all.count, 1);
+    assert_true(has(&all, "schema", "the schema", CTRACK_NO_ROW));
+}
+
 typedef struct countdown {
     int left;
     uint64_t done, total;
@@ -424,6 +449,21 @@ static void test_progress_rises_to_its_end_and_may_end_the_check(void **state)
     }
 }
 
+/* A small file: it is asked between the rules only. */
+static void test_check_may_end_after_each_rule(void **state)
+{
+    fixture *f = *state;
+    ctrack_status status = CTRACK_ABORTED;
+    make_file(f);
+    int n = 0;
+    for (; status != CTRACK_OK; n++) {
+        countdown c = {.left = n};
+        status = ctrack_check(f->path, 0, NULL, stop_at_zero, &c, &f->error);
+        assert_true(status == CTRACK_OK || (status == CTRACK_ABORTED && c.left == -1));
+    }
+    assert_true(n > 20);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -432,6 +472,7 @@ int main(int argc, char **argv)
         TEST(test_file_in_a_database_with_other_tables_is_sound),
         TEST(test_check_writes_nothing_and_needs_nobody_to_listen),
         TEST(test_each_kind_of_damage_is_found_at_its_place),
+        TEST(test_migration_without_a_name_is_found),
         TEST(test_table_that_cannot_be_read_is_a_finding_and_the_others_are_checked),
         TEST(test_truncated_file_has_findings),
         TEST(test_what_stands_in_a_name_is_made_printable),
@@ -440,7 +481,9 @@ int main(int argc, char **argv)
         TEST(test_newer_file_is_not_judged),
         TEST(test_the_check_waits_for_a_lock_as_long_as_it_is_told),
         TEST(test_listener_ends_the_check),
+        TEST(test_listener_ends_the_check_of_the_schema),
         TEST(test_progress_rises_to_its_end_and_may_end_the_check),
+        TEST(test_check_may_end_after_each_rule),
     };
     return SUPPORT_MAIN(argc, argv, "check", tests, NULL);
 }

@@ -487,6 +487,23 @@ static void test_a_check_says_what_the_restore_would_and_changes_nothing(void **
 }
 
 /* Progress is progress, wherever the file has it. */
+static void test_a_lower_index_in_the_log_is_not_dumped(void **state)
+{
+    fixture *f = *state;
+    const ctrack_key x = key("x");
+    update(f->tracker, "a", 5);
+    update(f->tracker, "x", 5);
+    assert_status(ctrack_forget(f->tracker, &x, 1, NULL), CTRACK_OK); /* folds everything */
+    db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+                         "VALUES ('default', 'a', 'document', 'main', 4)");
+    text dumped = dump_of(f->tracker, NULL);
+    ctrack *copy = open_in_memory();
+    restore_well(copy, &dumped, CTRACK_RESTORE_EMPTY);
+    assert_int_equal(latest(copy, "a"), 5);
+    close_tracker(&copy);
+    free(dumped.bytes);
+}
+
 static void test_folded_progress_and_progress_in_the_log_are_not_overlooked(void **state)
 {
     fixture *f = *state;
@@ -808,6 +825,7 @@ int main(int argc, char **argv)
         TEST_BOTH(test_what_is_there_is_only_merged_or_replaced_when_told),
         TEST_ON_FILE(test_a_restore_keeps_what_the_log_holds),
         TEST_BOTH(test_a_check_says_what_the_restore_would_and_changes_nothing),
+        TEST_ON_FILE(test_a_lower_index_in_the_log_is_not_dumped),
         TEST_ON_FILE(test_folded_progress_and_progress_in_the_log_are_not_overlooked),
         TEST_ON_FILE(test_a_restore_touches_the_read_models_of_its_header_only),
         TEST_IN_MEMORY(test_a_tracker_in_memory_takes_one_read_model),

@@ -417,6 +417,22 @@ static void test_file_that_appears_meanwhile_is_not_replaced(void **state)
     assert_int_equal(copies_in(f->directory), 1);
 }
 
+static int make_link(uint64_t done, uint64_t total, void *argument)
+{
+    const char *path = argument;
+    return done == total && symlink("elsewhere", path) != 0 && errno != EEXIST;
+}
+
+static void test_link_that_appears_meanwhile_is_not_replaced(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    path_in(f, "copy.db", path);
+    assert_status(ctrack_export(f->tracker, path, CTRACK_EXPORT_REPLACE, make_link, path, &f->error), CTRACK_INVALID);
+    assert_contains(f->error.message, "not a regular file");
+    assert_int_equal(copies_in(f->directory), 1);
+}
+
 static void test_existing_file_is_replaced_when_asked(void **state)
 {
     fixture *f = *state;
@@ -494,11 +510,27 @@ static void test_name_with_odd_characters_is_a_plain_file_name(void **state)
     assert_true(file_exists(path));
 }
 
+static void test_file_that_is_gone_or_another_is_not_exported(void **state)
+{
+    fixture *f = *state;
+    char path[300], other[300];
+    path_in(f, "copy.db", path);
+    write_file(path_in(f, "other.db", other), "other", 5);
+    assert_int_equal(rename(other, f->path), 0);
+    assert_status(export_to(f, path, CTRACK_EXPORT_NEW), CTRACK_IO);
+    assert_contains(f->error.message, "replaced by another file");
+    assert_int_equal(unlink(f->path), 0);
+    assert_status(export_to(f, path, CTRACK_EXPORT_NEW), CTRACK_IO);
+    assert_contains(f->error.message, "is gone");
+    assert_int_equal(copies_in(f->directory), 0);
+}
+
 static void test_missing_directory_is_an_io_error(void **state)
 {
     fixture *f = *state;
     char path[300];
     assert_status(export_to(f, path_in(f, "missing/copy.db", path), CTRACK_EXPORT_NEW), CTRACK_IO);
+    assert_status(export_to(f, "/proc/x", CTRACK_EXPORT_NEW), CTRACK_IO);
 }
 
 static void test_old_file_that_is_open_is_not_replaced(void **state)
@@ -643,7 +675,7 @@ static void assert_nothing_remains_when_given_up(fixture *f)
 static void test_export_that_is_given_up_leaves_nothing(void **state)
 {
     fixture *f = *state;
-    update_many_keys(f->tracker, 20);
+    update_many_keys(f->tracker, LONG_KEYS);
     assert_nothing_remains_when_given_up(f);
 }
 
@@ -745,12 +777,14 @@ int main(int argc, char **argv)
         TEST(test_readers_do_not_make_the_tracker_complain_of_checkpoints),
         TEST_BOTH(test_existing_file_is_refused_and_untouched),
         TEST_BOTH(test_file_that_appears_meanwhile_is_not_replaced),
+        TEST_BOTH(test_link_that_appears_meanwhile_is_not_replaced),
         TEST_BOTH(test_existing_file_is_replaced_when_asked),
         TEST_BOTH(test_replacing_does_not_need_an_old_file),
         TEST_BOTH(test_symbolic_link_is_refused),
         TEST_ON_FILE(test_own_file_is_refused_under_every_name),
         TEST_BOTH(test_bad_arguments_are_invalid),
         TEST_BOTH(test_name_with_odd_characters_is_a_plain_file_name),
+        TEST_ON_FILE(test_file_that_is_gone_or_another_is_not_exported),
         TEST_BOTH(test_missing_directory_is_an_io_error),
         TEST_ON_FILE(test_old_file_that_is_open_is_not_replaced),
         TEST_ON_FILE(test_log_that_an_old_file_has_left_does_not_spoil_the_new_one),

@@ -117,6 +117,13 @@ static void test_empty_name_is_invalid(void **state)
     assert_name_is_invalid(*state, "");
 }
 
+static void test_name_of_a_directory_is_invalid(void **state)
+{
+    assert_name_is_invalid(*state, ".");
+    assert_name_is_invalid(*state, "..");
+    assert_name_is_invalid(*state, "./");
+}
+
 static void test_memory_name_is_invalid(void **state)
 {
     assert_name_is_invalid(*state, ":memory:");
@@ -896,6 +903,7 @@ int main(int argc, char **argv)
         TEST(test_trackers_in_memory_are_separate),
         TEST(test_new_file_is_created),
         TEST(test_empty_name_is_invalid),
+        TEST(test_name_of_a_directory_is_invalid),
         TEST(test_memory_name_is_invalid),
         TEST(test_file_uri_is_invalid),
         TEST(test_file_uri_with_parameters_is_invalid),

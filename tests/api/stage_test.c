@@ -80,9 +80,9 @@ static void test_staging_refuses_a_bad_coordinate_and_writes_none(void **state)
 {
     fixture *f = *state;
     ctrack_error error;
-    ctrack_coordinate batch[] = {at("doc-1", 1), at("doc-2", -1)};
+    ctrack_coordinate batch[] = {at("doc-1", 1), at("doc-2", -1), at("doc-3", 1)};
     sqlite3 *db = db_open(f->path);
-    assert_status(ctrack_stage(db, NULL, batch, 2, &error), CTRACK_INVALID);
+    assert_status(ctrack_stage(db, NULL, batch, 3, &error), CTRACK_INVALID);
     assert_contains(error.message, "coordinates[1]");
     assert_status(satisfied(db, "doc-1", 0), CTRACK_PENDING);
     db_close(db);
@@ -106,6 +106,59 @@ static void test_staging_refuses_a_temporary_trigger_on_our_tables(void **state)
     db_run(db, "CREATE TEMP TRIGGER swallow BEFORE INSERT ON main.ctrack_advance BEGIN SELECT raise(IGNORE); END");
     assert_status(ctrack_stage(db, NULL, &c, 1, NULL), CTRACK_CORRUPT);
     db_close(db);
+}
+
+static void test_staging_refuses_null(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate c = at("doc-1", 1);
+    ctrack_error error;
+    sqlite3 *db = db_open(f->path);
+    assert_status(ctrack_stage(db, NULL, NULL, 1, &error), CTRACK_INVALID);
+    assert_contains(error.message, "coordinates is NULL");
+    assert_status(ctrack_stage(NULL, NULL, &c, 1, &error), CTRACK_INVALID);
+    assert_contains(error.message, "db is NULL");
+    db_close(db);
+}
+
+/* SQLite itself rolls the whole transaction back when there is no room. */
+static void test_staging_that_finds_no_room_leaves_nothing(void **state)
+{
+    fixture *f = *state;
+    char sql[100], *longest = repeated('a', CTRACK_TEXT_MAX);
+    ctrack_coordinate batch[] = {at("doc-1", 1), at(longest, 1)};
+    sqlite3 *db = db_open(f->path);
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld", (long long)db_integer(db, "PRAGMA page_count"));
+    db_run(db, sql);
+    db_run(db, "BEGIN");
+    assert_status(ctrack_stage(db, NULL, batch, 2, NULL), CTRACK_FULL);
+    assert_true(sqlite3_get_autocommit(db));
+    assert_status(satisfied(db, "doc-1", 0), CTRACK_PENDING);
+    db_close(db);
+    free(longest);
+}
+
+static int refuse_commit(void *argument)
+{
+    (void)argument;
+    return 1;
+}
+
+/* The savepoint is the whole transaction; that it ends is a commit, even where there is nothing left to be committed. */
+static void test_staging_that_fails_and_cannot_end_its_savepoint_leaves_nothing(void **state)
+{
+    fixture *f = *state;
+    char *longer = repeated('a', 30000);
+    ctrack_coordinate batch[] = {at("doc-1", 1), at(longer, 1)};
+    sqlite3 *db = db_open(f->path);
+    sqlite3_commit_hook(db, refuse_commit, NULL);
+    int length = sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 20000);
+    assert_int_not_equal(ctrack_stage(db, NULL, batch, 2, NULL), CTRACK_OK);
+    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, length);
+    assert_true(sqlite3_get_autocommit(db));
+    assert_status(satisfied(db, "doc-1", 0), CTRACK_PENDING);
+    db_close(db);
+    free(longer);
 }
 
 /* ---------------------------------------------------------------- asking */
@@ -276,6 +329,9 @@ int main(void)
         TEST_ON_FILE(test_staging_refuses_a_bad_coordinate_and_writes_none),
         TEST_ON_FILE(test_staging_refuses_a_database_without_our_tables),
         TEST_ON_FILE(test_staging_refuses_a_temporary_trigger_on_our_tables),
+        TEST_ON_FILE(test_staging_refuses_null),
+        TEST_ON_FILE(test_staging_that_finds_no_room_leaves_nothing),
+        TEST_ON_FILE(test_staging_that_fails_and_cannot_end_its_savepoint_leaves_nothing),
         TEST_ON_FILE(test_satisfied_in_sees_exactly_its_own_transaction),
         TEST_ON_FILE(test_satisfied_in_knows_what_is_folded),
         TEST_ON_FILE(test_wait_wakes_for_a_commit_of_another_connection),

@@ -21,6 +21,7 @@
 #include "fold.h"
 #include "scenarios.h"
 #include "shim.h"
+#include "spool.h"
 #include "tracker.h"
 
 enum { CALLS = 3000 };
@@ -280,6 +281,47 @@ static void act_texts(run *r)
     ctrack_snapshot_free(coordinates);
 }
 
+static void prepare_host(run *r)
+{
+    open_tracker(r);
+    run_open_host(r);
+}
+
+static void act_durability(run *r)
+{
+    ctrack_durability durability;
+    ctrack_error error;
+    run_judge(r, "ctrack_host_durability", ctrack_host_durability(r->host, &durability, &error), &error);
+}
+
+static void use_spool(run *r, ct_spool *spool, const ct_dump_row *row)
+{
+    ctrack_error error;
+    const ct_dump_row *read = row;
+    int first;
+    ctrack_status status = ct_spool_add(spool, row, &error);
+    status = status == CTRACK_OK ? ct_spool_rewind(spool, &error) : status;
+    while (status == CTRACK_OK && read != NULL) {
+        status = ct_spool_next(spool, &read, &first, &error);
+    }
+    run_judge(r, "ct_spool_next", status, &error);
+}
+
+/* A row whose first text ends where the pieces of 64 KiB do, in the midst of the length of the next. */
+static void act_spool(run *r)
+{
+    static char longest[64 * 1024];
+    ct_spool *spool = NULL;
+    ctrack_error error;
+    memset(longest, 'a', sizeof longest - 8);
+    const ct_dump_row row = {{longest, "scope", "branch", "document"}, {sizeof longest - 8, 5, 6, 8}, 1};
+    run_judge(r, "ct_spool_new", ct_spool_new(&spool, &error), &error);
+    if (spool != NULL) {
+        use_spool(r, spool, &row);
+    }
+    ct_spool_free(spool);
+}
+
 /* ---------------------------------------------------------------- waiting on a file */
 
 static void act_wait_on_file(run *r)
@@ -335,6 +377,8 @@ static const own_scenario own[] = {
     {{"stats, read models, schema", RUN_USED, open_tracker, act_ask, false, false}, MAIN_THREAD},
     {{"in memory", RUN_USED, NULL, act_in_memory, false, false}, MAIN_THREAD},
     {{"texts", RUN_USED, NULL, act_texts, false, false}, MAIN_THREAD},
+    {{"durability of a host", RUN_USED, prepare_host, act_durability, false, false}, MAIN_THREAD},
+    {{"rows kept aside", RUN_USED, NULL, act_spool, false, false}, MAIN_THREAD},
     {{"wait on a file", RUN_USED, open_tracker, act_wait_on_file, false, false}, MAIN_THREAD},
     {{"follower", RUN_USED, open_tracker, act_follow, true, false}, OTHER_THREADS},
     {{"keeper", RUN_LONG_LOG, open_tracker, act_keep, true, true}, OTHER_THREADS},

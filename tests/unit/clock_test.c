@@ -60,6 +60,15 @@ static void test_the_wall_clock_counts_milliseconds_since_1970(void **state)
     assert_true(ct_clock_wall() < INT64_C(10000000000000));
 }
 
+static void test_what_is_left_ends_at_zero_and_never_where_there_is_no_end(void **state)
+{
+    (void)state;
+    assert_int_equal(ct_clock_left(1000000, 3999999), 2);
+    assert_int_equal(ct_clock_left(5, 5), 0);
+    assert_int_equal(ct_clock_left(90000000, 5), 0);
+    assert_int_equal(ct_clock_left(0, CT_NEVER), CTRACK_FOREVER);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -67,6 +76,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_negative_timeout_never_comes),
         cmocka_unit_test(test_a_deadline_beyond_the_end_of_time_never_comes),
         cmocka_unit_test(test_the_last_deadline_before_the_end_of_time_is_exact),
+        cmocka_unit_test(test_what_is_left_ends_at_zero_and_never_where_there_is_no_end),
         cmocka_unit_test(test_the_monotonic_clock_is_the_system_s_and_does_not_go_back),
         cmocka_unit_test(test_the_wall_clock_counts_milliseconds_since_1970),
     };

@@ -350,7 +350,7 @@ static void test_rows_that_could_not_be_read_back_are_not_written(void **state)
 static void test_bad_read_models_are_refused_by_the_writer(void **state)
 {
     (void)state;
-    static const char *const unsorted[] = {"b", "a"}, *const twice[] = {"a", "a"}, *const bad[] = {"\xFF"};
+    static const char *const unsorted[] = {"b", "a"}, *const twice[] = {"a", "a"}, *const bad[] = {"\xFE", "\xFF"};
     memory m = {0};
     ct_dump_writer *writer;
     ctrack_error error;
@@ -358,7 +358,7 @@ static void test_bad_read_models_are_refused_by_the_writer(void **state)
     assert_int_equal(error.status, CTRACK_INVALID);
     assert_null(writer);
     assert_int_equal(ct_dump_writer_begin(&writer, twice, 2, write_memory, &m, &error), CTRACK_INVALID);
-    assert_int_equal(ct_dump_writer_begin(&writer, bad, 1, write_memory, &m, &error), CTRACK_INVALID);
+    assert_int_equal(ct_dump_writer_begin(&writer, bad, 2, write_memory, &m, &error), CTRACK_INVALID);
     assert_int_equal(error.status, CTRACK_INVALID);
 }
 
@@ -725,6 +725,14 @@ static ctrack_status read_to_the_end(memory *m)
     return status;
 }
 
+static void test_a_nul_does_not_end_an_array(void **state)
+{
+    (void)state;
+    char bytes[] = {'[', ']', '\0'};
+    memory m = {.bytes = bytes, .length = sizeof bytes, .step = sizeof bytes};
+    assert_int_equal(read_to_the_end(&m), CTRACK_FORMAT);
+}
+
 static void test_whichever_read_fails_is_an_io_error(void **state)
 {
     (void)state;
@@ -820,6 +828,31 @@ static void test_names_that_no_header_could_hold_are_refused(void **state)
     free(m.bytes);
 }
 
+static void test_names_that_are_too_long_together_are_refused(void **state)
+{
+    (void)state;
+    enum { NAMES = 6 };
+    const char *models[NAMES];
+    ct_dump_writer *writer;
+    ctrack_error error;
+    memory m = {0};
+    for (int i = 0; i < NAMES; i++) {
+        char *name = malloc(CTRACK_TEXT_MAX + 1);
+        assert_non_null(name);
+        memset(name, 'a' + i, CTRACK_TEXT_MAX);
+        name[CTRACK_TEXT_MAX] = '\0';
+        models[i] = name;
+    }
+    assert_int_equal(ct_dump_writer_begin(&writer, models, 1, write_memory, &m, NULL), CTRACK_OK);
+    ct_dump_writer_free(writer);
+    assert_int_equal(ct_dump_writer_begin(&writer, models, NAMES, write_memory, &m, &error), CTRACK_INVALID);
+    assert_non_null(strstr(error.message, "too long"));
+    for (int i = 0; i < NAMES; i++) {
+        free((char *)models[i]);
+    }
+    free(m.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -844,11 +877,13 @@ int main(void)
         cmocka_unit_test(test_every_beginning_of_an_array_is_refused),
         cmocka_unit_test(test_a_repeated_key_is_found_among_many),
         cmocka_unit_test(test_the_longest_key_of_an_array_is_read),
+        cmocka_unit_test(test_a_nul_does_not_end_an_array),
         cmocka_unit_test(test_whichever_read_fails_is_an_io_error),
         cmocka_unit_test(test_a_callback_that_says_it_read_too_much_is_not_believed),
         cmocka_unit_test(test_a_header_lacks_neither_of_its_members),
         cmocka_unit_test(test_long_texts_are_refused_whole_or_shortened_in_messages),
         cmocka_unit_test(test_names_that_no_header_could_hold_are_refused),
+        cmocka_unit_test(test_names_that_are_too_long_together_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "out_of_memory.h"
 #include "snapshot.h"
 #include "text.h"
 
@@ -125,6 +126,34 @@ static void test_a_snapshot_that_was_not_sealed_can_be_freed(void **state)
     ctrack_snapshot_free(snapshot);
 }
 
+/* Each text is so long that it needs memory of its own. */
+static void test_an_entry_for_which_there_is_no_memory_is_not_added(void **state)
+{
+    (void)state;
+    static char document[CTRACK_TEXT_MAX + 1], scope[CTRACK_TEXT_MAX + 1], branch[CTRACK_TEXT_MAX + 1];
+    memset(document, 'd', CTRACK_TEXT_MAX);
+    memset(scope, 's', CTRACK_TEXT_MAX);
+    memset(branch, 'b', CTRACK_TEXT_MAX);
+    const ctrack_coordinate coordinate = {document, scope, branch, 1};
+    long before = memory_blocks();
+    long failures = 0;
+    MEMORY_SWEEP(at, failed)
+    {
+        ctrack_snapshot *snapshot = ct_snapshot_new();
+        assert_non_null(snapshot);
+        memory_fail_after(at);
+        int result = add(snapshot, &coordinate, -1);
+        failed = memory_has_failed();
+        failures += failed;
+        assert_int_equal(result, failed ? -1 : 0);
+        assert_int_equal(ct_snapshot_seal(snapshot), 0);
+        assert_int_equal(ctrack_snapshot_count(snapshot), failed ? 0 : 1);
+        ctrack_snapshot_free(snapshot);
+        assert_int_equal(memory_blocks(), before);
+    }
+    assert_int_equal(failures, 4); /* the entry and three texts */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +163,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_text_has_its_place),
         cmocka_unit_test(test_targets_stay_with_their_entries),
         cmocka_unit_test(test_a_snapshot_that_was_not_sealed_can_be_freed),
+        cmocka_unit_test(test_an_entry_for_which_there_is_no_memory_is_not_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
