@@ -832,12 +832,16 @@ enum { OPENERS = 8 };
 static void *open_and_update(void *argument)
 {
     ctrack *tracker = NULL;
-    if (ctrack_open(argument, NULL, &tracker, NULL) != CTRACK_OK) {
-        return NULL;
+    ctrack_error error;
+    ctrack_status status = ctrack_open(argument, NULL, &tracker, &error);
+    if (status == CTRACK_OK) {
+        ctrack_coordinate progress = at("doc-1", 5);
+        status = ctrack_update(tracker, &progress, 1, &error);
+        ctrack_close(tracker, NULL);
     }
-    ctrack_coordinate progress = at("doc-1", 5);
-    ctrack_status status = ctrack_update(tracker, &progress, 1, NULL);
-    ctrack_close(tracker, NULL);
+    if (status != CTRACK_OK) {
+        fprintf(stderr, "%s: %s\n", ctrack_status_name(status), error.message);
+    }
     return status == CTRACK_OK ? argument : NULL;
 }
 
