@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Makes the higher of two roots the first child of the lower. Of equal ranks `a` stays on top. */
@@ -52,12 +53,34 @@ static ct_heap_node *meld_siblings(ct_heap_node *first)
     return all;
 }
 
-void ct_heap_add(ct_heap_node **root, ct_heap_node *node)
+/* Makes one child of the root's first two. False: it has fewer. */
+static bool pair_first(ct_heap_node *root)
+{
+    ct_heap_node *first = root->child, *second = first != NULL ? first->next : NULL;
+    if (second == NULL) {
+        return false;
+    }
+    ct_heap_node *rest = second->next;
+    first->next = NULL;
+    second->next = NULL;
+    ct_heap_node *pair = meld(first, second);
+    pair->prev = root;
+    pair->next = rest;
+    if (rest != NULL) {
+        rest->prev = pair;
+    }
+    root->child = pair;
+    return true;
+}
+
+void ct_heap_add(ct_heap_node **root, ct_heap_node *node, uint64_t nth)
 {
     node->child = NULL;
     node->next = NULL;
     node->prev = NULL;
     *root = meld(*root, node);
+    for (; nth != 0 && nth % 2 == 0 && pair_first(*root); nth /= 2) {
+    }
 }
 
 void ct_heap_remove(ct_heap_node **root, ct_heap_node *node)

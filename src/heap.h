@@ -15,8 +15,12 @@ typedef struct ct_heap_node {
     uint64_t rank;              /* set before adding; not changed while in a heap */
 } ct_heap_node;
 
-/** Adds a node; *root is the lowest, NULL if the heap is empty. */
-void ct_heap_add(ct_heap_node **root, ct_heap_node *node);
+/**
+ * Adds a node; *root is the lowest, NULL if the heap is empty. `nth` counts what is added, to this heap or to several
+ * alike: as in a binary counter it says how many of the root's children are paired at once. Without that the first
+ * removal after many additions would find them all side by side, and take as long as all of them together.
+ */
+void ct_heap_add(ct_heap_node **root, ct_heap_node *node, uint64_t nth);
 /** Removes a node that is in the heap. */
 void ct_heap_remove(ct_heap_node **root, ct_heap_node *node);
 

@@ -5,10 +5,10 @@
 
 #include "clock.h"
 
-static void link_missing(ct_wait_item *item)
+static void link_missing(ct_waitset *set, ct_wait_item *item)
 {
     item->node.rank = (uint64_t)item->target;
-    ct_heap_add(&item->entry->waiting, &item->node);
+    ct_heap_add(&item->entry->waiting, &item->node, ++set->items_added);
     item->wait->missing++;
 }
 
@@ -29,12 +29,12 @@ void ct_waitset_add(ct_waitset *set, ct_wait *wait, int64_t now, int64_t deadlin
         if (item->entry->index >= item->target) {
             item->node.rank = CT_RANK_REACHED;
         } else {
-            link_missing(item);
+            link_missing(set, item);
         }
     }
     wait->deadline.rank = (uint64_t)deadline;
     if (deadline != CT_NEVER) {
-        ct_heap_add(&set->deadlines, &wait->deadline);
+        ct_heap_add(&set->deadlines, &wait->deadline, ++set->deadlines_added);
     }
     wait->next = NULL;
     wait->prev = set->last;
@@ -67,7 +67,7 @@ void ct_waitset_settle(ct_waitset *set, ct_wait *wait, ctrack_status outcome, ct
         item->index_at_end = item->entry->index >= 0 ? item->entry->index : CT_UNSEEN;
         ct_heap_remove(&item->entry->waiting, &item->node);
         item->node.rank = CT_RANK_ENDED;
-        ct_heap_add(&item->entry->waiting, &item->node);
+        ct_heap_add(&item->entry->waiting, &item->node, ++set->items_added);
     }
     wait->prev = NULL;
     wait->next = NULL;
@@ -100,7 +100,7 @@ void ct_waitset_rejudge(ct_waitset *set, ct_settled *settled)
             if (reached && item->node.rank != CT_RANK_REACHED) {
                 mark_reached(item);
             } else if (!reached && item->node.rank == CT_RANK_REACHED) {
-                link_missing(item);
+                link_missing(set, item);
             }
         }
         if (wait->missing == 0) {

@@ -55,6 +55,7 @@ typedef struct ct_waitset {
     ct_heap_node *deadlines;
     ct_wait *first, *last; /* pending, oldest first */
     size_t pending;
+    uint64_t deadlines_added, items_added; /* to the heaps, see heap.h */
 } ct_waitset;
 
 /**

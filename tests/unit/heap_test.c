@@ -32,8 +32,9 @@ static size_t check(const ct_heap_node *root)
 
 static void add(ct_heap_node **root, ct_heap_node *node, uint64_t rank)
 {
+    static uint64_t added;
     node->rank = rank;
-    ct_heap_add(root, node);
+    ct_heap_add(root, node, ++added);
 }
 
 /* Ten nodes with the ranks 0 … 9; nodes[i] has rank i. The root was removed once, so that the heap has some depth. */
@@ -239,9 +240,29 @@ static void test_it_agrees_with_a_sorted_list_at_random(void **state)
     assert_drains_sorted(root, r.count);
 }
 
+/* Else the removal of the root would meet all that was added since the last one. */
+static void test_many_additions_leave_few_nodes_below_the_root(void **state)
+{
+    enum { ADDED = 4096, FEW = 13 };
+    static ct_heap_node nodes[ADDED];
+    (void)state;
+    ct_heap_node *root = NULL;
+    for (int i = 0; i < ADDED; i++) {
+        nodes[i].rank = (uint64_t)i;
+        ct_heap_add(&root, &nodes[i], (uint64_t)i + 1);
+    }
+    size_t below = 0;
+    for (const ct_heap_node *node = root->child; node != NULL; node = node->next) {
+        below++;
+    }
+    assert_in_range(below, 1, FEW);
+    assert_int_equal(check(root), ADDED);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_additions_leave_few_nodes_below_the_root),
         cmocka_unit_test(test_an_empty_heap_has_no_root),
         cmocka_unit_test(test_the_root_is_the_lowest),
         cmocka_unit_test(test_removing_the_root_makes_the_next_lowest_the_root),

@@ -243,7 +243,7 @@ static void test_release_keeps_an_entry_that_is_waited_for(void **state)
     ct_map *map = *state;
     ct_entry *entry = make(map, key("a"));
     ct_heap_node node = {.rank = 1};
-    ct_heap_add(&entry->waiting, &node);
+    ct_heap_add(&entry->waiting, &node, 1);
     ct_map_release(map, entry);
     assert_ptr_equal(find(map, key("a")), entry);
     ct_heap_remove(&entry->waiting, &node);
