@@ -549,9 +549,10 @@ static void test_a_wait_without_memory_changes_nothing(void **state)
         memory_fail_after(at_allocation);
         ctrack_status status = ct_promise_make(w.board, batch, SWEPT, CTRACK_FOREVER, signal, &promise, &w.error);
         failed = memory_has_failed();
-        failures += failed != 0;
-        assert_status(status, failed ? CTRACK_NO_MEMORY : CTRACK_OK);
-        if (failed) {
+        if (status != CTRACK_OK) { /* the map does without a larger table */
+            assert_true(failed);
+            assert_status(status, CTRACK_NO_MEMORY);
+            failures++;
             assert_ptr_equal(promise, UNTOUCHED);
             assert_int_equal(entries(&w), 1);
             assert_int_equal(w.board->waits.pending, 0);

@@ -417,7 +417,8 @@ static void assert_intact(ct_map *map, int count)
 
 /*
  * Adds keys one after the other, each in new and old keyspaces, and lets each single allocation of each of them fail
- * once: of the entry, the keyspace, and of growing the tables. After each failure all is as before.
+ * once: of the entry, the keyspace, and of growing the tables. After each failure all is as before, or the key is there
+ * in a table that has stayed as large as it was.
  */
 static void test_adding_a_key_without_memory_changes_nothing(void **state)
 {
@@ -434,8 +435,8 @@ static void test_adding_a_key_without_memory_changes_nothing(void **state)
             ct_entry *entry = ct_map_find_or_add(map, &k);
             failed = memory_has_failed();
             failures += failed;
-            assert_int_equal(entry == NULL, failed);
-            if (failed) {
+            assert_true(entry != NULL || failed);
+            if (entry == NULL) {
                 assert_null(find(map, k));
                 assert_int_equal(entries(map), i);
             } else {
@@ -639,6 +640,7 @@ static void test_loading_without_memory_says_so_and_leaks_nothing(void **state)
 {
     (void)state;
     long before = memory_blocks();
+    int refused = 0;
     MEMORY_SWEEP(at_allocation, failed)
     {
         ct_map *map = ct_map_new();
@@ -652,9 +654,11 @@ static void test_loading_without_memory_says_so_and_leaks_nothing(void **state)
         }
         result = result == 0 ? ct_map_load_end(map, &repeated) : result;
         failed = memory_has_failed();
-        assert_int_equal(result, failed ? -1 : 0);
+        assert_true(result == 0 || failed);
+        refused += result == -1;
         ct_map_free(map);
     }
+    assert_true(refused > 3 * CT_MAP_AHEAD); /* only for growing the table memory may lack */
     assert_int_equal(memory_blocks(), before);
 }
 
