@@ -11,11 +11,16 @@
 /* A group takes no more updates along once it has this many coordinates: nobody shall wait long for others' work. */
 #define GROUP_COORDINATES 4096
 
+/* A head sleeps for others this part of what a group takes, and only if that is longer than timers are late. */
+#define PATIENCE_PART 4
+#define PATIENCE_LEAST 25000
+#define BACKOFF_MOST 63
+
 /* ---------------------------------------------------------------- the turn */
 
 int ct_turn_init(ct_turn *turn)
 {
-    turn->first = turn->last = NULL;
+    *turn = (ct_turn){.first = NULL};
     return ct_mutex_init(&turn->lock);
 }
 
@@ -34,6 +39,11 @@ int ct_turn_take(ct_turn *turn, ct_ticket *ticket)
     bool head = turn->first == NULL;
     *(head ? &turn->first : &turn->last->next) = ticket;
     turn->last = ticket;
+    turn->length++;
+    if (turn->length == turn->awaited) {
+        turn->awaited = 0;
+        ct_gate_open(&turn->first->gate); /* under the lock: until it has that the head does not leave */
+    }
     ct_mutex_unlock(&turn->lock);
     if (!head) {
         ct_gate_wait(&ticket->gate, CT_NEVER);
@@ -48,17 +58,49 @@ void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last)
     last->next = NULL;
     turn->first = head;
     turn->last = head == NULL ? NULL : turn->last;
-    ct_mutex_unlock(&turn->lock);
-    if (head != NULL) {
-        ct_gate_open(&head->gate);
+    turn->active = own->coordinates != NULL ? turn->length : turn->active;
+    for (const ct_ticket *ticket = own; ticket != NULL; ticket = ticket->next) {
+        turn->length--;
     }
+    ct_mutex_unlock(&turn->lock);
     while (taken_along != NULL) {
         ct_ticket *next = taken_along->next; /* read before its thread may go on */
         taken_along->done = true;
         ct_gate_open(&taken_along->gate);
         taken_along = next;
     }
+    if (head != NULL) {
+        ct_gate_open(&head->gate);
+    }
     ct_gate_destroy(&own->gate);
+}
+
+/* The holder of the turn sleeps for the updates that will soon be back. */
+static void gather(ct_turn *turn, ct_ticket *own)
+{
+    size_t expected = turn->active - turn->active / 8;
+    if (turn->patience < PATIENCE_LEAST) {
+        return;
+    }
+    ct_mutex_lock(&turn->lock);
+    bool few = turn->length < expected;
+    if (few && turn->skip == 0) {
+        turn->awaited = expected;
+    }
+    bool sleeps = turn->awaited != 0;
+    ct_mutex_unlock(&turn->lock);
+    if (!sleeps) {
+        turn->skip -= few;
+        return;
+    }
+    ct_gate_wait(&own->gate, ct_clock_monotonic() + turn->patience);
+    ct_mutex_lock(&turn->lock);
+    bool came = turn->awaited == 0;
+    turn->awaited = 0;
+    ct_mutex_unlock(&turn->lock);
+    turn->backoff = came ? turn->backoff / 2 : turn->backoff * 2 + 1;
+    turn->backoff = turn->backoff < BACKOFF_MOST ? turn->backoff : BACKOFF_MOST;
+    turn->skip = came ? 0 : turn->backoff;
 }
 
 /* The last of the updates that the holder of the turn takes along. */
@@ -271,8 +313,12 @@ ctrack_status ct_commit_update(ctrack *tracker, const ctrack_coordinate *coordin
         ct_gate_destroy(&ticket.gate);
         return ticket.status;
     }
-    group g = {.tracker = tracker, .own = &ticket, .last = take_along(&tracker->turn, &ticket)};
+    ct_turn *turn = &tracker->turn;
+    gather(turn, &ticket);
+    int64_t start = ct_clock_monotonic();
+    group g = {.tracker = tracker, .own = &ticket, .last = take_along(turn, &ticket)};
     carry_out(&g);
+    turn->patience = (ct_clock_monotonic() - start) / PATIENCE_PART;
     ct_tracker_pass(tracker, &ticket, g.last);
     return ticket.status;
 }

@@ -273,18 +273,12 @@ static void *update_in_thread(void *argument)
     return NULL;
 }
 
-/* Waits until so many stand behind the holder of the turn. */
-static void await_queue(ct_turn *turn, size_t expected)
+static void await_queue(ct_turn *turn, size_t length)
 {
-    size_t count = 0;
-    while (count < expected) {
-        count = 0;
+    for (size_t now = 0; now < length; sched_yield()) {
         ct_mutex_lock(&turn->lock);
-        for (const ct_ticket *ticket = turn->first->next; ticket != NULL; ticket = ticket->next) {
-            count++;
-        }
+        now = turn->length;
         ct_mutex_unlock(&turn->lock);
-        sched_yield();
     }
 }
 
@@ -305,7 +299,7 @@ void run_group(run *r, int tracker, const ledger_change changes[3])
         members[i].count = coordinates_of(&changes[i], r->models[tracker], members[i].coordinates);
         ledger_enter(r->books, &changes[i]);
         pthread_create(&threads[i], NULL, update_in_thread, &members[i]);
-        await_queue(&t->turn, i + 1);
+        await_queue(&t->turn, i + 2);
     }
     fault_resume();
     ct_turn_pass(&t->turn, &ticket, &ticket);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of the turn in src/commit.c: the queue of tickets that stand on their threads' stacks, taking updates along,
- * and passing the turn on.
+ * A model of the turn in src/commit.c: the queue of tickets that stand on their threads' stacks, sleeping for others,
+ * taking updates along, and passing the turn on.
  *
  * THREADS threads queue ROUNDS tickets each, one after the other; whether one is an update is chosen anew every time.
  *
@@ -16,6 +16,7 @@
  *   NEXT_AFTER_OPEN      the link to the next ticket is read when the ticket may be gone
  *   DONE_AFTER_OPEN      a ticket is marked done when its thread may have looked already
  *   PASS_TO_TAKEN        the turn is passed to the first that was taken along
+ *   WAKE_AFTER_UNLOCK    the head that sleeps for others is woken when it may have gone on
  */
 #ifndef THREADS
 #define THREADS 3
@@ -34,6 +35,7 @@ byte carried_out[THREADS];
 
 /* the turn; what is done under its lock is one step */
 byte first = NIL, last = NIL;
+byte length, awaited;
 
 byte holder = NIL;
 
@@ -71,7 +73,8 @@ inline open_taken_along()
 
 proctype thread(byte me)
 {
-    byte round, taken = NIL, following = NIL, end = NIL, head = NIL;
+    byte round, taken = NIL, following = NIL, end = NIL, head = NIL, sleeper = NIL;
+    bool at_once;
 
     do
     :: round == ROUNDS -> break
@@ -86,23 +89,60 @@ proctype thread(byte me)
             :: is_update[me] = true
             :: is_update[me] = false
             fi;
+            at_once = first == NIL;
             if
-            :: first == NIL -> first = me; last = me; goto has_turn
-            :: else -> touch(last); next[last] = me; last = me
-            fi
-        }
-        atomic {
-            gate_open[me];
+            :: at_once -> first = me
+            :: else -> touch(last); next[last] = me
+            fi;
+            last = me;
+            length++;
             if
-            :: done[me] -> goto leaves
+            :: length == awaited ->
+                awaited = 0;
+                sleeper = first
+#ifndef WAKE_AFTER_UNLOCK
+                ;
+                touch(sleeper);
+                assert(!gate_open[sleeper]);
+                gate_open[sleeper] = true;
+                sleeper = NIL
+#endif
             :: else
             fi
         }
-has_turn:
+#ifdef WAKE_AFTER_UNLOCK
+        if
+        :: sleeper != NIL -> open_gate(sleeper); sleeper = NIL
+        :: else
+        fi;
+#endif
+        if
+        :: at_once
+        :: else ->
+            atomic {
+                gate_open[me];
+                gate_open[me] = false;
+                if
+                :: done[me] -> goto leaves
+                :: else
+                fi
+            }
+        fi;
         atomic {
             assert(holder == NIL && first == me);
-            holder = me
+            holder = me;
+            if /* gather(): for how many, and whether at all, is up to what has been */
+            :: awaited = length + 1
+            :: awaited = length + 2
+            :: goto gathered
+            fi
         }
+        if /* they come, or it has been long enough */
+        :: atomic { gate_open[me]; gate_open[me] = false }
+        :: true
+        fi;
+        awaited = 0;
+gathered:
         atomic { /* take_along(); how many is up to their size */
             end = me;
             do
@@ -137,14 +177,19 @@ has_turn:
 #endif
             next[end] = NIL;
             holder = NIL;
+            end = me;
+            do
+            :: end == NIL -> break
+            :: else -> length--; end = next[end]
+            od;
             first = head;
             last = (head == NIL -> NIL : last)
         }
+        open_taken_along();
         if
         :: head != NIL -> open_gate(head)
         :: else
         fi;
-        open_taken_along();
 leaves:
         atomic {
             assert(carried_out[me] == 1);
@@ -166,5 +211,5 @@ init
         od
     }
     _nr_pr == 1;
-    assert(first == NIL && last == NIL && holder == NIL)
+    assert(first == NIL && last == NIL && holder == NIL && length == 0 && awaited == 0)
 }

@@ -23,22 +23,29 @@ static void *run(void *argument)
     return NULL;
 }
 
+static void await_queue(ct_turn *turn, size_t length)
+{
+    for (size_t now = 0; now != length; sched_yield()) {
+        ct_mutex_lock(&turn->lock);
+        now = turn->length;
+        ct_mutex_unlock(&turn->lock);
+    }
+}
+
+static void start(ctrack *tracker, member *m)
+{
+    m->tracker = tracker;
+    m->thread = thread_start(run, m);
+}
+
 /* Has them wait for the turn, in this order, and then lets them go. */
 static void update_together(ctrack *tracker, member *members, size_t count)
 {
     ct_ticket ticket = {0};
     ct_turn_take(&tracker->turn, &ticket);
     for (size_t i = 0; i < count; i++) {
-        members[i].tracker = tracker;
-        members[i].thread = thread_start(run, &members[i]);
-        for (size_t waiting = 0; waiting <= i; sched_yield()) {
-            waiting = 0;
-            ct_mutex_lock(&tracker->turn.lock);
-            for (const ct_ticket *t = tracker->turn.first->next; t != NULL; t = t->next) {
-                waiting++;
-            }
-            ct_mutex_unlock(&tracker->turn.lock);
-        }
+        start(tracker, &members[i]);
+        await_queue(&tracker->turn, i + 2);
     }
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     for (size_t i = 0; i < count; i++) {
@@ -62,6 +69,64 @@ static void test_updates_that_wait_are_committed_together(void **state)
     update_together(f->tracker, members, 3);
     assert_int_equal(commits(f->tracker), 1);
     assert_int_equal(latest(f->tracker, "c"), 3);
+}
+
+#define VERY_PATIENT (INT64_C(600) * 1000000000)
+
+static void test_an_update_sleeps_until_those_that_were_active_are_back(void **state)
+{
+    fixture *f = *state;
+    ct_turn *turn = &f->tracker->turn;
+    const ctrack_coordinate a = at("a", 1), b = at("b", 2), c = at("c", 3);
+    member members[] = {
+        {.coordinates = &a, .count = 1}, {.coordinates = &b, .count = 1}, {.coordinates = &c, .count = 1}};
+    update_together(f->tracker, members, 3);
+    assert_int_equal(turn->active, 3);
+    turn->patience = VERY_PATIENT;
+    turn->backoff = 5;
+    const ctrack_coordinate next[] = {at("a", 4), at("b", 5), at("c", 6)};
+    for (size_t i = 0; i < 3; i++) {
+        members[i].coordinates = &next[i];
+        start(f->tracker, &members[i]);
+        await_queue(turn, i < 2 ? i + 1 : 0);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        thread_join(members[i].thread);
+    }
+    assert_int_equal(commits(f->tracker), 2);
+    assert_int_equal(turn->backoff, 2);
+    assert_int_equal(turn->awaited, 0);
+}
+
+static void test_an_update_that_nobody_joins_goes_on_and_the_next_ones_do_not_sleep(void **state)
+{
+    fixture *f = *state;
+    ct_turn *turn = &f->tracker->turn;
+    turn->active = 9;
+    turn->patience = 1000000;
+    update(f->tracker, "a", 1);
+    assert_int_equal(turn->backoff, 1);
+    assert_int_equal(turn->skip, 1);
+    turn->active = 9;
+    turn->patience = VERY_PATIENT;
+    update(f->tracker, "a", 2);
+    assert_int_equal(turn->skip, 0);
+    turn->active = 9;
+    turn->backoff = 60;
+    turn->patience = 1000000;
+    update(f->tracker, "a", 3);
+    assert_int_equal(turn->backoff, 63);
+    assert_int_equal(turn->active, 1);
+}
+
+static void test_a_short_commit_is_not_worth_sleeping_for(void **state)
+{
+    fixture *f = *state;
+    f->tracker->turn.active = 9;
+    f->tracker->turn.patience = 24999;
+    update(f->tracker, "a", 1);
+    assert_int_equal(f->tracker->turn.backoff, 0);
+    assert_int_equal(f->tracker->turn.skip, 0);
 }
 
 static void test_an_update_of_many_takes_no_other_along(void **state)
@@ -130,6 +195,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST_ON_FILE(test_updates_that_wait_are_committed_together),
+        TEST_ON_FILE(test_an_update_sleeps_until_those_that_were_active_are_back),
+        TEST_ON_FILE(test_an_update_that_nobody_joins_goes_on_and_the_next_ones_do_not_sleep),
+        TEST_ON_FILE(test_a_short_commit_is_not_worth_sleeping_for),
         TEST_ON_FILE(test_an_update_of_many_takes_no_other_along),
         TEST_ON_FILE(test_a_bad_update_stays_refused_when_its_group_is_prepared_again),
         TEST_ON_FILE(test_a_bad_update_keeps_its_own_reason_when_its_group_fails),
