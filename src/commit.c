@@ -251,21 +251,49 @@ static ctrack_status append(ctrack *tracker, ctrack_error *error)
 }
 
 /* Commits the list; made anew if others have committed since it was made. */
-static ctrack_status commit(const group *g, ctrack_error *error)
+static ctrack_status commit(const group *g, bool *followed, ctrack_error *error)
 {
     ctrack *tracker = g->tracker;
-    bool followed = false;
-    ctrack_status status = ct_write_begin(tracker, &followed, error);
+    ctrack_status status = ct_write_begin(tracker, followed, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    if (followed) {
+    if (*followed) {
         prepare(g);
     }
     status = ct_write_end(tracker, append(tracker, error), error);
     if (status == CTRACK_OK && tracker->store->appended_seq != 0) {
         tracker->store->seen_seq = tracker->store->appended_seq;
     }
+    return status;
+}
+
+/* Makes the list of what is to be committed, from what others have committed, too. */
+static ctrack_status make_list(const group *g, bool look, bool *followed, ctrack_error *error)
+{
+    ctrack_status status = look ? ct_follow(g->tracker, followed, error) : CTRACK_OK;
+    if (status == CTRACK_OK) {
+        prepare(g);
+    }
+    return status;
+}
+
+/*
+ * Makes and commits the list. commit() sees what others have committed, but holds the write lock while it reads that. So
+ * if they did so lately, they are asked before; and they are, too, if as far as we know nothing is new.
+ */
+static ctrack_status list_and_commit(const group *g, ctrack_error *error)
+{
+    ctrack *tracker = g->tracker;
+    bool look = !tracker->store->loaded || tracker->crowded, before = false, meanwhile = false;
+    ctrack_status status = make_list(g, look, &before, error);
+    if (status == CTRACK_OK && !look && tracker->advances.count == 0) {
+        status = make_list(g, true, &before, error);
+    }
+    if (status == CTRACK_OK && tracker->advances.count > 0) {
+        status = commit(g, &meanwhile, error);
+    }
+    tracker->crowded = before || meanwhile;
     return status;
 }
 
@@ -286,12 +314,7 @@ static void carry_out(const group *g)
 {
     ctrack *tracker = g->tracker;
     ctrack_error error = {.status = CTRACK_OK, .message = ""};
-    bool followed;
-    ctrack_status status = ct_follow(tracker, &followed, &error);
-    if (status == CTRACK_OK) {
-        prepare(g);
-        status = tracker->advances.count > 0 ? commit(g, &error) : CTRACK_OK;
-    }
+    ctrack_status status = list_and_commit(g, &error);
     if (status == CTRACK_OK) {
         size_t written = tracker->advances.count;
         ct_board_publish(tracker->board, &tracker->advances);

@@ -25,6 +25,7 @@ struct ctrack {
     ct_turn turn;           /* its own lock */
     ct_follower follower;   /* see follower.h */
     atomic_bool committing; /* a commit of our own is visible in the file, or about to be, and not published yet */
+    bool crowded;           /* the turn: others had committed when we last looked */
     ct_keeper keeper;       /* its own lock */
     ct_advances advances;   /* the turn: what is on its way from the store to the board; empty between turns */
     ct_new_keyspaces new_keyspaces; /* the turn */

@@ -129,6 +129,22 @@ static void test_a_short_commit_is_not_worth_sleeping_for(void **state)
     assert_int_equal(f->tracker->turn.skip, 0);
 }
 
+static void test_what_seems_old_is_compared_with_what_others_have_committed(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "a", 5);
+    ctrack *other;
+    assert_status(ctrack_open(f->path, NULL, &other, NULL), CTRACK_OK);
+    assert_status(ctrack_forget(other, &(ctrack_key){"a", "document", "main"}, 1, NULL), CTRACK_OK);
+    assert_status(ctrack_close(other, NULL), CTRACK_OK);
+    assert_false(f->tracker->crowded);
+    update(f->tracker, "a", 3);
+    assert_int_equal(latest(f->tracker, "a"), 3);
+    assert_true(f->tracker->crowded);
+    update(f->tracker, "a", 4);
+    assert_false(f->tracker->crowded);
+}
+
 static void test_an_update_of_many_takes_no_other_along(void **state)
 {
     fixture *f = *state;
@@ -198,6 +214,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_an_update_sleeps_until_those_that_were_active_are_back),
         TEST_ON_FILE(test_an_update_that_nobody_joins_goes_on_and_the_next_ones_do_not_sleep),
         TEST_ON_FILE(test_a_short_commit_is_not_worth_sleeping_for),
+        TEST_ON_FILE(test_what_seems_old_is_compared_with_what_others_have_committed),
         TEST_ON_FILE(test_an_update_of_many_takes_no_other_along),
         TEST_ON_FILE(test_a_bad_update_stays_refused_when_its_group_is_prepared_again),
         TEST_ON_FILE(test_a_bad_update_keeps_its_own_reason_when_its_group_fails),
