@@ -127,10 +127,10 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
         status = ct_load(tracker, folded, *seen, error);
     } else if (!r.whole && *seen > store->seen_seq) {
         status = read_rows(&r, CT_READ_LOG, store->seen_seq, error);
-    }
-    if (status == CTRACK_OK && r.replaced) {
-        ct_board_cancel(tracker->board, &tracker->advances);
-        r.whole = true;
+        if (r.replaced) {
+            ct_board_cancel(tracker->board, &tracker->advances);
+            r.whole = true;
+        }
     }
     if (status == CTRACK_OK && r.whole) {
         status = read_rows(&r, CT_READ_LATEST, 0, error);

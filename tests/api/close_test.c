@@ -407,6 +407,35 @@ static void test_close_leaves_the_write_lock_free(void **state)
     db_close(db);
 }
 
+enum { CALLERS = 4, CALLS = 100000 };
+
+static void *call_often(void *argument)
+{
+    const ctrack_key asked = key("doc-1");
+    for (int i = 0; i < CALLS; i++) {
+        int64_t index;
+        if (ctrack_get_latest(argument, &asked, &index) != CTRACK_OK) {
+            return NULL;
+        }
+    }
+    return argument;
+}
+
+/* A call that is not counted makes the tracker look closed; one that is counted twice makes this hang. */
+static void test_close_counts_calls_of_many_threads(void **state)
+{
+    fixture *f = *state;
+    pthread_t threads[CALLERS];
+    update(f->tracker, "doc-1", 1);
+    for (int i = 0; i < CALLERS; i++) {
+        threads[i] = thread_start(call_often, f->tracker);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        assert_ptr_equal(thread_join(threads[i]), f->tracker);
+    }
+    close_tracker(&f->tracker);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -417,6 +446,7 @@ int main(int argc, char **argv)
         TEST_BOTH(test_callbacks_have_run_when_close_returns),
         TEST_BOTH(test_callbacks_of_earlier_outcomes_have_run_when_close_returns),
         TEST_BOTH(test_close_waits_for_the_callback_that_is_running),
+        TEST_IN_MEMORY(test_close_counts_calls_of_many_threads),
         TEST_BOTH(test_update_while_closing_is_closed),
         TEST_BOTH(test_wait_while_closing_is_closed_and_makes_no_promise),
         TEST_ON_FILE(test_update_refused_while_closing_is_not_in_the_file),

@@ -75,6 +75,19 @@ static void test_a_row_that_nobody_has_seen_yet_is_folded_too(void **state)
     assert_int_equal(latest(f->tracker, "doc-2"), 6);
 }
 
+static void test_a_key_that_another_tracker_has_folded_is_named_by_its_id(void **state)
+{
+    fixture *f = *state;
+    ctrack *other = open_file(f->path);
+    update(other, "doc-2", 1); /* it has loaded what there is, and doc-1 has no id yet */
+    update(f->tracker, "doc-1", 1);
+    assert_status(fold(f), CTRACK_OK);
+    update(f->tracker, "doc-1", 2);
+    update(other, "doc-1", 3); /* follows that first */
+    assert_int_equal(number(f, "SELECT coordinate_id IS NOT NULL FROM ctrack_advance ORDER BY seq DESC LIMIT 1"), 1);
+    close_tracker(&other);
+}
+
 static void test_a_log_that_takes_back_what_is_not_folded_is_damage(void **state)
 {
     fixture *f = *state;
@@ -145,6 +158,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_an_empty_log_is_folded),
         TEST_ON_FILE(test_more_keys_than_a_piece_are_folded),
         TEST_ON_FILE(test_a_row_that_nobody_has_seen_yet_is_folded_too),
+        TEST_ON_FILE(test_a_key_that_another_tracker_has_folded_is_named_by_its_id),
         TEST_ON_FILE(test_a_log_that_takes_back_what_is_not_folded_is_damage),
         TEST_ON_FILE(test_a_dictionary_without_an_id_left_is_damage),
         TEST_ON_FILE(test_a_dictionary_that_cannot_be_asked_ends_the_fold),

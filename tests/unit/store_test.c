@@ -1,10 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The file's connection where little is usual: no room, a refused commit, a sound engine, others' checkpoints. */
+/* The file's connection: whom it distrusts; and where little is usual: no room, a refused commit, a sound engine, others' checkpoints. */
 #include "support.h"
 
 #include <sqlite3.h>
 
 #include "interrupt.h"
+
+/* ---------------------------------------------------------------- distrust */
+
+static void test_the_connection_runs_nothing_that_the_file_brings_along(void **state)
+{
+    static const int off[] = {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
+                              SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION};
+    const fixture *f = *state;
+    sqlite3 *db = f->tracker->store->db;
+    int value = 0;
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, -1, &value);
+    assert_int_equal(value, 1);
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        sqlite3_db_config(db, off[i], -1, &value);
+        assert_int_equal(value, 0);
+    }
+}
 
 /* ---------------------------------------------------------------- room in the log */
 
@@ -142,6 +159,7 @@ static void test_a_call_that_comes_after_the_last_has_left_is_refused(void **sta
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_the_connection_runs_nothing_that_the_file_brings_along),
         TEST_ON_FILE(test_updates_need_no_room_before_they_come),
         TEST_ON_FILE(test_a_log_that_others_have_cut_off_is_begun_anew),
         TEST_ON_FILE(test_a_commit_that_is_refused_for_now_breaks_nothing),
