@@ -21,6 +21,10 @@ rows() {
             key = name SUBSEP what SUBSEP build
             count[key] += $2; violations[key] += $(NF - 1)
         }
+        /^mutation: [0-9]+ .* killed, [0-9]+ survivors$/ { # branches inverted are mutants, each of which is to be found
+            key = "mutation" SUBSEP "branches inverted" SUBSEP build
+            count[key] += $2; violations[key] += 0; found["mutation"] += $5
+        }
         END {
             for (key in count) {
                 split(key, part, SUBSEP)

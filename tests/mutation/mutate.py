@@ -142,6 +142,53 @@ def limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+class Programs:
+    """What runs at the moment, so that it can be ended early."""
+
+    def __init__(self):
+        self.running, self.ended, self.lock = set(), False, threading.Lock()
+
+    def start(self, command, **how):
+        with self.lock:
+            process = subprocess.Popen(command, **how)
+            self.running.add(process)
+            if self.ended:
+                self.kill(process)
+            return process
+
+    def end(self, process):
+        with self.lock:
+            self.kill(process)
+            self.running.discard(process)
+        process.wait()
+
+    def end_all(self):
+        with self.lock:
+            self.ended = True
+            for process in self.running:
+                self.kill(process)
+
+    @staticmethod
+    def kill(process):
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+PROGRAMS = Programs()
+
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def interrupt(_signal, _frame):
+    """The first one ends everything in order, which a second one must not disturb (timeout(1) sends two)."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def says_failed(process, until):
     """Reads what a program says, until it says that a test has failed (cmocka does so at once), or ends."""
     said = b""
@@ -169,20 +216,16 @@ def trouble(command, scratch, seconds):
     """Runs a program: None if it ends well, or what it does else. What it has started ends with it."""
     directory = make_directory(scratch)
     until = time.monotonic() + seconds
-    process = subprocess.Popen(WRAPPER + command, cwd=directory, env=dict(os.environ, TMPDIR=directory),
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                               preexec_fn=limits)
+    process = PROGRAMS.start(WRAPPER + command, cwd=directory, env=dict(os.environ, TMPDIR=directory),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                             preexec_fn=limits)
     try:
         failed = says_failed(process, until) or process.wait(max(0, until - time.monotonic())) != 0
         return "fails" if failed else None
     except subprocess.TimeoutExpired:
         return "hangs"
     finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+        PROGRAMS.end(process)
         process.stdout.close()
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -294,20 +337,26 @@ def main():
     total = len(mutants)
     if options.sample is not None and options.sample < total:
         mutants = sample(mutants, options.sample, options.seed)
+    for number in ENDINGS:
+        signal.signal(number, interrupt)
     scratch = make_directory("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    pool = concurrent.futures.ThreadPoolExecutor(options.jobs)
     survivors = []
     try:
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            hunt = Hunt(tests_of(options.build), scratch)
-            print(f"{len(mutants)} of {total} conditional jumps, seed {options.seed}", flush=True)
-            for mutant, killer in zip(mutants, pool.map(hunt.killer, mutants)):
-                if options.verbose and killer is not None:
-                    print(f"{killer}: src/{mutant.file}:{mutant.line}: {mutant.text}", flush=True)
-                if killer is None:
-                    survivors.append(mutant)
-                    print(f"survived: src/{mutant.file}:{mutant.line}: {mutant.text} "
-                          f"({mutant.function}+{mutant.offset:#x})", flush=True)
+        hunt = Hunt(tests_of(options.build), scratch)
+        print(f"{len(mutants)} of {total} conditional jumps, seed {options.seed}", flush=True)
+        for mutant, killer in zip(mutants, pool.map(hunt.killer, mutants)):
+            if options.verbose and killer is not None:
+                print(f"{killer}: src/{mutant.file}:{mutant.line}: {mutant.text}", flush=True)
+            if killer is None:
+                survivors.append(mutant)
+                print(f"survived: src/{mutant.file}:{mutant.line}: {mutant.text} "
+                      f"({mutant.function}+{mutant.offset:#x})", flush=True)
+    except KeyboardInterrupt:
+        return 130
     finally:
+        PROGRAMS.end_all()
+        pool.shutdown(cancel_futures=True)
         shutil.rmtree(scratch, ignore_errors=True)
     killed = len(mutants) - len(survivors)
     print(f"mutation: {len(mutants)} branches inverted, {killed} killed, {len(survivors)} survivors")
