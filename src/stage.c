@@ -139,6 +139,23 @@ static ctrack_status open_host(host *h, sqlite3 *db, const char *read_model, con
     return status == CTRACK_OK ? check_schema(h, error) : status;
 }
 
+/* What a row takes besides its texts, at most. */
+#define ROW_OVERHEAD 64
+
+/* The caller may have limited texts and rows (https://www.sqlite.org/c3ref/limit.html), so that SQLite would neither
+ * bind the one nor write the other. */
+static ctrack_status check_length(const host *h, const char *what, size_t length, ctrack_error *error)
+{
+    int limit = sqlite3_limit(h->db, SQLITE_LIMIT_LENGTH, -1);
+    if (length + ROW_OVERHEAD <= (size_t)limit) {
+        return CTRACK_OK;
+    }
+    return ct_error_set(error, CTRACK_INVALID,
+                        "%s of %zu bytes is too long for the connection: its SQLITE_LIMIT_LENGTH is %d, which is to "
+                        "hold %d more",
+                        what, length, limit, ROW_OVERHEAD);
+}
+
 /* ---------------------------------------------------------------- keyspaces */
 
 /* The id of a coordinate's keyspace; 0 if there is none. */
@@ -146,10 +163,15 @@ static ctrack_status find_keyspace(const host *h, sqlite3_stmt *find, const ctra
                                    ctrack_error *error)
 {
     bool row = false;
+    size_t length = strlen(h->read_model) + strlen(coordinate->scope) + strlen(coordinate->branch);
+    ctrack_status status = check_length(h, "a read model's name with scope and branch", length, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     sqlite3_bind_text(find, 1, h->read_model, -1, SQLITE_STATIC);
     sqlite3_bind_text(find, 2, coordinate->scope, -1, SQLITE_STATIC);
     sqlite3_bind_text(find, 3, coordinate->branch, -1, SQLITE_STATIC);
-    ctrack_status status = ct_sql_step(find, &row, "look up a keyspace", error);
+    status = ct_sql_step(find, &row, "look up a keyspace", error);
     *id = row ? sqlite3_column_int64(find, 0) : 0;
     sqlite3_reset(find);
     return status;
@@ -189,6 +211,9 @@ static ctrack_status append(const host *h, sqlite3_stmt *find, sqlite3_stmt *ins
             if (status == CTRACK_OK && keyspace_id == 0) {
                 status = add_keyspace(h, &coordinates[i], &keyspace_id, error);
             }
+        }
+        if (status == CTRACK_OK) {
+            status = check_length(h, "a document id", strlen(coordinates[i].document_id), error);
         }
         if (status == CTRACK_OK) {
             sqlite3_bind_int64(insert, 1, keyspace_id);
@@ -333,12 +358,16 @@ typedef struct question {
 } question;
 
 /* Looks the question's key up in what is folded. */
-static ctrack_status ask_latest(sqlite3_stmt *latest, question *q, ctrack_error *error)
+static ctrack_status ask_latest(const host *h, sqlite3_stmt *latest, question *q, ctrack_error *error)
 {
     bool row = false;
+    ctrack_status status = check_length(h, "a document id", strlen(q->coordinate->document_id), error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     sqlite3_bind_int64(latest, 1, q->keyspace_id);
     sqlite3_bind_text(latest, 2, q->coordinate->document_id, -1, SQLITE_STATIC);
-    ctrack_status status = ct_sql_step(latest, &row, "read progress", error);
+    status = ct_sql_step(latest, &row, "read progress", error);
     if (row) {
         q->coordinate_id = sqlite3_column_int64(latest, 0);
         q->reached = sqlite3_column_type(latest, 1) == SQLITE_INTEGER &&
@@ -407,7 +436,7 @@ static ctrack_status ask(const host *h, question *questions, size_t count, size_
         } else {
             status = find_keyspace(h, find, q->coordinate, &q->keyspace_id, error);
         }
-        status = status == CTRACK_OK && q->keyspace_id != 0 ? ask_latest(latest, q, error) : status;
+        status = status == CTRACK_OK && q->keyspace_id != 0 ? ask_latest(h, latest, q, error) : status;
         *open += !q->reached;
     }
     sqlite3_finalize(find);

@@ -138,6 +138,54 @@ static void test_staging_that_finds_no_room_leaves_nothing(void **state)
     free(longest);
 }
 
+static void check_too_long(sqlite3 *db, const ctrack_coordinate *c, const char *what)
+{
+    ctrack_error error;
+    ctrack_coordinate batch[] = {at("doc-1", 1), *c};
+    assert_status(ctrack_stage(db, NULL, batch, 2, &error), CTRACK_INVALID);
+    assert_contains(error.message, what);
+    assert_contains(error.message, "SQLITE_LIMIT_LENGTH is 20000");
+    assert_status(ctrack_satisfied_in(db, NULL, c, 1, &error), CTRACK_INVALID);
+    assert_contains(error.message, what);
+    assert_status(satisfied(db, "doc-1", 1), CTRACK_PENDING);
+}
+
+static void test_a_text_that_the_connection_does_not_take_is_named(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-0", 1);
+    sqlite3 *db = db_open(f->path);
+    int whole = sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 20000);
+    char *texts[] = {repeated('a', 20001), repeated('a', 20000), repeated('a', 10000)};
+    ctrack_coordinate document = at(texts[0], 1), row = at(texts[1], 1);
+    ctrack_coordinate scope = coordinate("doc", texts[0], "main", 1), both = coordinate("doc", texts[2], texts[2], 1);
+    check_too_long(db, &document, "a document id of 20001 bytes is too long");
+    check_too_long(db, &row, "a document id of 20000 bytes is too long");
+    check_too_long(db, &scope, "a read model's name with scope and branch of 20012 bytes is too long");
+    check_too_long(db, &both, "a read model's name with scope and branch of 20007 bytes is too long");
+    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, whole);
+    assert_status(ctrack_stage(db, NULL, &both, 1, NULL), CTRACK_OK);
+    db_close(db);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        free(texts[i]);
+    }
+}
+
+/* Whatever is let through, SQLite takes. */
+static void test_the_longest_text_that_the_connection_takes_is_staged(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(f->path);
+    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 20000);
+    char *document = repeated('a', 20000 - 64), *scope = repeated('b', 20000 - 64 - 7 - 4);
+    ctrack_coordinate c = coordinate(document, scope, "main", INT64_MAX);
+    assert_status(ctrack_stage(db, NULL, &c, 1, &f->error), CTRACK_OK);
+    assert_status(ctrack_satisfied_in(db, NULL, &c, 1, &f->error), CTRACK_OK);
+    db_close(db);
+    free(document);
+    free(scope);
+}
+
 static int refuse_commit(void *argument)
 {
     (void)argument;
@@ -331,6 +379,8 @@ int main(void)
         TEST_ON_FILE(test_staging_refuses_a_temporary_trigger_on_our_tables),
         TEST_ON_FILE(test_staging_refuses_null),
         TEST_ON_FILE(test_staging_that_finds_no_room_leaves_nothing),
+        TEST_ON_FILE(test_a_text_that_the_connection_does_not_take_is_named),
+        TEST_ON_FILE(test_the_longest_text_that_the_connection_takes_is_staged),
         TEST_ON_FILE(test_staging_that_fails_and_cannot_end_its_savepoint_leaves_nothing),
         TEST_ON_FILE(test_satisfied_in_sees_exactly_its_own_transaction),
         TEST_ON_FILE(test_satisfied_in_knows_what_is_folded),
