@@ -114,27 +114,43 @@ static void watch_file(ctrack *tracker, ct_store *eye)
         if (status != CTRACK_OK) {
             ct_tracker_log(tracker, &error);
         }
-        if (is_final(status)) {
-            ct_board_fail(tracker->board, status, error.message, NULL);
+        if (is_final(status) && ct_board_fail(tracker->board, status, error.message, NULL) == CTRACK_OK) {
             return;
         }
         written = ct_watch_sleep(&follower->watch, true);
     }
 }
 
+/* Opens the file once more, to look at it. What passes (no memory, a busy file) is said, and it is tried again. NULL: it
+ * will not be opened, which the waits know; or the tracker is closed. */
+static ct_store *open_eye(ctrack *tracker)
+{
+    ct_follower *follower = &tracker->follower;
+    while (!atomic_load(&follower->stopping)) {
+        ctrack_error error;
+        ct_store *eye = NULL;
+        ctrack_status status = ct_store_open_second(tracker->store, &eye, &error);
+        if (status == CTRACK_OK) {
+            return eye;
+        }
+        status = ct_store_explain(tracker->store, status, &error);
+        ct_tracker_log(tracker, &error);
+        bool passing = status == CTRACK_NO_MEMORY || status == CTRACK_BUSY;
+        if (!passing && ct_board_fail(tracker->board, status, error.message, NULL) == CTRACK_OK) {
+            return NULL;
+        }
+        ct_watch_sleep(&follower->watch, true);
+    }
+    return NULL;
+}
+
 static void *run(void *argument)
 {
     ctrack *tracker = argument;
-    ctrack_error error;
-    ct_store *eye = NULL;
     ct_thread_nap_precisely();
-    ctrack_status status = ct_store_open_second(tracker->store, &eye, &error);
-    if (status == CTRACK_OK) {
+    ct_store *eye = open_eye(tracker);
+    if (eye != NULL) {
         watch_file(tracker, eye);
-    } else {
-        status = ct_store_explain(tracker->store, status, &error);
-        ct_tracker_log(tracker, &error);
-        ct_board_fail(tracker->board, status, error.message, NULL);
     }
     ct_store_close(eye);
     return NULL;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* The follower's thread while memory lacks: it says so, and goes on once there is some. */
+#include "support.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "out_of_memory.h"
+#include "sync.h"
+
+static pthread_t main_thread;
+static atomic_bool lacking; /* every allocation of another thread fails */
+
+static bool fails(void)
+{
+    return atomic_load(&lacking) && pthread_equal(pthread_self(), main_thread) == 0;
+}
+
+/* What the follower has said so far. */
+typedef struct log {
+    atomic_int said[CTRACK_FORKED + 1]; /* by status */
+} log;
+
+static void take_down(ctrack_status status, const char *message, void *argument)
+{
+    (void)message;
+    atomic_fetch_add(&((log *)argument)->said[status], 1);
+}
+
+static void await_said(log *l, ctrack_status status, int times)
+{
+    for (int64_t end = now_ns() + INT64_C(30000000000); atomic_load(&l->said[status]) < times;) {
+        assert_true(now_ns() < end);
+        ct_thread_nap(1000000);
+    }
+}
+
+static void open_with_log(fixture *f, log *l)
+{
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.log = take_down;
+    options.log_argument = l;
+    assert_status(ctrack_open(f->path, &options, &f->tracker, &f->error), CTRACK_OK);
+    main_thread = pthread_self();
+    memory_fail_when(fails);
+}
+
+static void test_a_follower_without_memory_at_its_start_goes_on_later(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    open_with_log(f, &l);
+    atomic_store(&lacking, true);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
+    await_said(&l, CTRACK_NO_MEMORY, 2);
+    assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
+    atomic_store(&lacking, false);
+    db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+                         "VALUES ('default', 'doc-1', 'document', 'main', 1)");
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+    close_tracker(&f->tracker);
+}
+
+static void test_a_tracker_closes_while_its_follower_has_no_memory(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    open_with_log(f, &l);
+    atomic_store(&lacking, true);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
+    await_said(&l, CTRACK_NO_MEMORY, 1);
+    close_tracker(&f->tracker);
+    atomic_store(&lacking, false);
+    assert_status(ctrack_promise_status(promise), CTRACK_CLOSED);
+    ctrack_promise_release(promise);
+}
+
+/* The waits are told why they end, which takes memory. */
+static void test_waits_on_a_lost_file_end_once_there_is_memory(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    open_with_log(f, &l);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
+    atomic_store(&lacking, true);
+    assert_int_equal(unlink(f->path), 0);
+    await_said(&l, CTRACK_IO, 2);
+    assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
+    atomic_store(&lacking, false);
+    assert_status(ctrack_promise_await(promise), CTRACK_IO);
+    ctrack_promise_release(promise);
+    (void)ctrack_close(f->tracker, NULL);
+    f->tracker = NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(test_a_follower_without_memory_at_its_start_goes_on_later),
+        TEST(test_a_tracker_closes_while_its_follower_has_no_memory),
+        TEST(test_waits_on_a_lost_file_end_once_there_is_memory),
+    };
+    return SUPPORT_MAIN(argc, argv, "follower", tests, NULL);
+}
