@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# manual.sh CTRACK DIRECTORY: every command and every option of --help stands in the man page, in the section of its
-# command, and in both completions; and these know nothing else. DIRECTORY has ctrack.1 and completion/.
+# manual.sh CTRACK DIRECTORY: every command and every option of --help is taken by the command, stands in the man page, in
+# the section of its command, and in both completions; and these know nothing else. DIRECTORY has ctrack.1 and completion/.
 set -euo pipefail
 ctrack=$1 directory=$2
 page=$directory/ctrack.1 bash_file=$directory/completion/ctrack.bash zsh_file=$directory/completion/_ctrack
@@ -61,6 +61,9 @@ for option in $("$ctrack" --help | options_in); do
     grep -qE "^\.(It|Nm|Op)?.*Fl -?${option#--}( |$)" "$page" || complain "the man page lacks $option"
 done
 
+# The options of all commands.
+every=$(for command in $commands; do "$ctrack" "$command" --help | options_in; done | sort -u)$'\n'--busy-timeout
+
 for command in $commands; do
     help=$("$ctrack" "$command" --help | sed '/^Example:/,$d' | options_in)
     section=$(awk -v name="$command" '/^\.S[sh]/ { inside = ($1 == ".Ss" && $2 == name) } inside' "$page")
@@ -68,6 +71,13 @@ for command in $commands; do
     same "the man page on $command" "$help" "$written"
     same "bash on $command" "$help"$'\n'"$common" "$(bash_offers ctrack "$command" -)"
     same "zsh on $command" "$help"$'\n'"$common" "$(zsh_offers "$command")"
+    taken=""
+    for option in $every; do
+        # Without a file none does more than look at its options.
+        said=$("$ctrack" "$command" "$option" 2>&1 </dev/null) || true
+        [[ $said == *"unknown option"* ]] || taken+=$option$'\n'
+    done
+    same "what $command takes" "$help"$'\n'"$common" "$taken--help"
 done
 
 if command -v mandoc >/dev/null; then
