@@ -178,6 +178,22 @@ static void test_update_reads_tokens_and_acknowledges_each_line(void **state)
     assert_string_equal(out, "");
 }
 
+static void test_an_update_that_is_refused_makes_no_file(void **state)
+{
+    fixture *f = *state;
+    static const char *const lines[] = {"nonsense\n" TOKEN("doc-7", "1") "\n", TOKEN("doc-7", "-1"), "\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_exit(INPUT, RUN_INPUT(f, lines[i], "update", "p.db"));
+        assert_contains(err, "ctrack: stdin:1: ");
+    }
+    char *longest = repeated('a', CTRACK_TEXT_MAX + 1), argument[CTRACK_TEXT_MAX + 20];
+    snprintf(argument, sizeof argument, "%s:b:c=1", longest);
+    assert_exit(USAGE, RUN(f, "update", "p.db", argument));
+    assert_exit(USAGE, RUN(f, "update", "p.db", "a:\xFF:c=1"));
+    assert_int_equal(files_in(f, "p.db"), 0);
+    free(longest);
+}
+
 static void test_a_bad_line_ends_the_update_and_keeps_the_lines_before(void **state)
 {
     fixture *f = *state;
@@ -674,6 +690,7 @@ int main(int argc, char **argv)
         TEST(test_update_and_get),
         TEST(test_a_bad_argument_leaves_the_whole_batch_undone),
         TEST(test_update_reads_tokens_and_acknowledges_each_line),
+        TEST(test_an_update_that_is_refused_makes_no_file),
         TEST(test_a_bad_line_ends_the_update_and_keeps_the_lines_before),
         TEST(test_an_acknowledgement_comes_as_soon_as_its_batch_is_durable),
         TEST(test_reading_makes_no_file),

@@ -15,44 +15,60 @@ static int acknowledge(long long number)
     return output_good() ? EXIT_DONE : EXIT_IO; /* finish_output() says why */
 }
 
-static int update_line(ctrack *tracker, const struct lines *lines, const char *line, size_t length)
+/* Reads the next token; *token stays NULL at the end of the input. */
+static int next_token(struct lines *lines, ctrack_snapshot **token)
 {
     ctrack_error error;
-    ctrack_snapshot *token = NULL;
-    ctrack_status status = ctrack_token_parse(line, length, &token, &error);
-    if (status == CTRACK_OK) {
-        status = ctrack_update(tracker, ctrack_snapshot_entries(token), ctrack_snapshot_count(token), &error);
-    }
-    ctrack_snapshot_free(token);
-    return status == CTRACK_OK ? EXIT_DONE : fail(exit_status(status), "stdin:%lld: %s", lines->number, error.message);
-}
-
-static int update_from_input(ctrack *tracker, bool ack)
-{
-    struct lines lines = {NULL, 0, 0, 0, false, 0};
     const char *line;
     size_t length;
-    int outcome;
-    while ((outcome = next_line(&lines, &line, &length)) == 0 && line != NULL) {
-        outcome = update_line(tracker, &lines, line, length);
-        if (outcome == 0 && ack) {
-            outcome = acknowledge(lines.number);
-        }
-        if (outcome != 0) {
-            break;
-        }
+    int outcome = next_line(lines, &line, &length);
+    if (outcome == 0 && line != NULL && ctrack_token_parse(line, length, token, &error) != CTRACK_OK) {
+        outcome = fail(exit_status(error.status), "stdin:%lld: %s", lines->number, error.message);
     }
-    free_lines(&lines);
     return outcome;
 }
 
-static int update_from_arguments(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, bool ack)
+/* The first line is read before the file is opened: one that is wrong makes none. */
+static int update_from_input(const char *file, const char *read_model, bool ack)
+{
+    struct lines lines = {NULL, 0, 0, 0, false, 0};
+    ctrack_error error;
+    ctrack_snapshot *token = NULL;
+    ctrack *tracker = NULL;
+    int outcome = next_token(&lines, &token);
+    outcome = outcome == 0 ? open_tracker(file, read_model, false, &tracker) : outcome;
+    while (outcome == 0 && token != NULL) {
+        ctrack_status status =
+            ctrack_update(tracker, ctrack_snapshot_entries(token), ctrack_snapshot_count(token), &error);
+        ctrack_snapshot_free(token);
+        token = NULL;
+        if (status != CTRACK_OK) {
+            outcome = fail(exit_status(status), "stdin:%lld: %s", lines.number, error.message);
+        } else if (ack) {
+            outcome = acknowledge(lines.number);
+        }
+        outcome = outcome == 0 ? next_token(&lines, &token) : outcome;
+    }
+    ctrack_snapshot_free(token);
+    free_lines(&lines);
+    return close_tracker(tracker, outcome);
+}
+
+static int update_from_arguments(const char *file, const char *read_model, const ctrack_coordinate *coordinates,
+                                 size_t count, bool ack)
 {
     ctrack_error error;
-    if (ctrack_update(tracker, coordinates, count, &error) != CTRACK_OK) {
-        return fail_library(&error);
+    ctrack *tracker;
+    int outcome = open_tracker(file, read_model, false, &tracker);
+    if (outcome != 0) {
+        return outcome;
     }
-    return ack ? acknowledge(1) : EXIT_DONE;
+    if (ctrack_update(tracker, coordinates, count, &error) != CTRACK_OK) {
+        outcome = fail_library(&error);
+    } else if (ack) {
+        outcome = acknowledge(1);
+    }
+    return close_tracker(tracker, outcome);
 }
 
 static int run(const struct command *command, struct arguments *arguments)
@@ -68,16 +84,14 @@ static int run(const struct command *command, struct arguments *arguments)
         return fail_usage(command, "a file is needed");
     }
     bool input = arguments->count == 1 || (arguments->count == 2 && strcmp(arguments->values[1], "-") == 0);
+    if (input) {
+        return update_from_input(arguments->values[0], read_model, ack);
+    }
     ctrack_coordinate *coordinates = NULL;
     size_t count = 0;
-    ctrack *tracker;
-    if (!input) {
-        outcome = parse_coordinates(command, arguments, 1, &coordinates, &count);
-    }
-    outcome = outcome == 0 ? open_tracker(arguments->values[0], read_model, false, &tracker) : outcome;
+    outcome = parse_coordinates(command, arguments, 1, &coordinates, &count);
     if (outcome == 0) {
-        outcome = input ? update_from_input(tracker, ack) : update_from_arguments(tracker, coordinates, count, ack);
-        outcome = close_tracker(tracker, outcome);
+        outcome = update_from_arguments(arguments->values[0], read_model, coordinates, count, ack);
     }
     free(coordinates);
     return outcome;
@@ -89,7 +103,7 @@ const struct command command_update = {
     .usage = "FILE [KEY=INDEX…] [--ack] [--read-model NAME]",
     .help =
         "Reports that the read model has processed each key up to its index. What is behind already stays as it is.\n"
-        "The file is made if it does not exist.\n"
+        "The file is made if it does not exist, unless the arguments or the first line are wrong.\n"
         "\n"
         "The arguments are one batch: all of it is applied, or nothing. Without arguments (or with -) every line of\n"
         "standard input is a batch, written as a token:\n"
