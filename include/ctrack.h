@@ -366,8 +366,9 @@ struct sqlite3;
  * @param[in] read_model  NULL: "default".
  * Errors: CTRACK_INVALID for a bad coordinate, for one that is longer than the connection's SQLITE_LIMIT_LENGTH lets
  *         through, or a database without our tables; CTRACK_SCHEMA when their schema is not this library's;
- *         CTRACK_CORRUPT when one of them is missing, or a trigger, temporary ones included, hangs on it; CTRACK_BUSY, CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see
- *         SQLite on which of these roll the caller's transaction back
+ *         CTRACK_CORRUPT when one of them is missing, or a trigger, temporary ones included, hangs on it; CTRACK_BUSY,
+ *         CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see SQLite on which of
+ *         these roll the caller's transaction back
  *         (https://www.sqlite.org/lang_transaction.html).
  */
 CTRACK_API ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
