@@ -357,6 +357,48 @@ static void test_wait_ends_when_another_process_gets_there(void **state)
 
 /* ---------------------------------------------------------------- dump and restore */
 
+static void test_a_read_model_that_the_file_lacks_is_status_1(void **state)
+{
+    fixture *f = *state;
+    const char *const *const cases[] = {
+        LIST("get", "p.db", "a:b:c", "--read-model", "typo"),
+        LIST("list", "p.db", "--read-model", "typo"),
+        LIST("dump", "p.db", "--read-model", "typo"),
+        LIST("dump", "p.db", "--read-model", "typo", "--format", "json"),
+        LIST("dump", "p.db", "--read-model", "typo", "-o", "out.ndjson"),
+        LIST("forget", "p.db", "a:b:c", "--read-model", "typo"),
+        LIST("watch", "p.db", "--once", "--read-model", "typo"),
+    };
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1", "--read-model", "mine"));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_exit(NEGATIVE, run_with(f, "", cases[i]));
+        assert_string_equal(out, "");
+        assert_string_equal(err,
+                            "ctrack: p.db: it has no read model 'typo' ('ctrack models' lists those that it has)\n");
+    }
+    assert_false(exists(f, "out.ndjson"));
+    assert_exit(NEGATIVE, RUN(f, "list", "p.db"));
+    assert_contains(err, "no read model 'default'");
+    assert_exit(NEGATIVE, RUN(f, "dump", "p.db", "--format", "json"));
+    assert_contains(err, "no read model 'default'");
+    assert_exit(DONE, RUN(f, "forget", "p.db", "a:b:c", "--read-model", "mine"));
+    assert_exit(DONE, RUN(f, "list", "p.db", "--read-model", "mine", "--format", "json"));
+    assert_string_equal(out, "[]\n");
+}
+
+static void test_a_file_without_progress_is_listed_and_dumped(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db"));
+    assert_exit(DONE, RUN(f, "list", "p.db", "--format", "json"));
+    assert_string_equal(out, "[]\n");
+    assert_exit(DONE, RUN(f, "dump", "p.db", "--format", "json"));
+    assert_string_equal(out, "[]\n");
+    assert_exit(DONE, RUN(f, "dump", "p.db"));
+    assert_exit(DONE, RUN(f, "watch", "p.db", "--once"));
+    assert_string_equal(out, "");
+}
+
 static void test_dump_and_restore_are_byte_identical(void **state)
 {
     fixture *f = *state;
@@ -414,8 +456,6 @@ static void test_the_array_form_is_written_by_dump_and_survives(void **state)
     assert_exit(DONE, RUN(f, "restore", "q.db", "-i", "out"));
     assert_exit(DONE, RUN(f, "dump", "q.db", "--format", "json"));
     assert_string_equal(out, array);
-    assert_exit(DONE, RUN(f, "dump", "p.db", "--format", "json"));
-    assert_string_equal(out, "[]\n");
     assert_exit(OUTPUT, RUN(f, "dump", "q.db", "--format", "json", "-o", "/dev/full"));
     assert_string_equal(err, "ctrack: /dev/full: No space left on device\n");
     assert_exit(USAGE, RUN(f, "dump", "p.db", "--format", "csv"));
@@ -700,6 +740,8 @@ int main(int argc, char **argv)
         TEST(test_list_filters),
         TEST(test_wait_answers_at_once_when_it_can),
         TEST(test_wait_ends_when_another_process_gets_there),
+        TEST(test_a_read_model_that_the_file_lacks_is_status_1),
+        TEST(test_a_file_without_progress_is_listed_and_dumped),
         TEST(test_dump_and_restore_are_byte_identical),
         TEST(test_the_json_of_list_is_restored),
         TEST(test_the_array_form_is_written_by_dump_and_survives),

@@ -88,7 +88,8 @@ static int dump(const struct command *command, const char *path, const char *rea
     if (outcome != 0) {
         return outcome;
     }
-    outcome = outfile_open(&sink.file, command, target, path);
+    outcome = read_model != NULL || array ? find_read_model(tracker, path, read_model) : 0;
+    outcome = outcome == 0 ? outfile_open(&sink.file, command, target, path) : outcome;
     if (outcome == 0) {
         outcome = array ? dump_array(tracker, &sink) : dump_lines(command, tracker, read_model, &sink);
         outcome = outfile_close(&sink.file, outcome);
@@ -127,6 +128,8 @@ const struct command command_dump = {
         "  -o, --output OUT   writes this file, with mode 0600: it is there whole or not at all\n"
         "                     (default: standard output, also as -)\n"
         "  --format json      the array [[\"documentId:scope:branch\",5],…] of one read model, which has no checksum\n"
+        "\n"
+        "Exits with 1 if the file has no such read model.\n"
         "\n"
         "Example:\n"
         "  ctrack dump progress.db -o progress.ndjson\n",

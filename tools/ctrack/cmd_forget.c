@@ -105,9 +105,13 @@ static size_t count_known(ctrack *tracker, const struct keys *keys)
     return known;
 }
 
-static int forget(ctrack *tracker, const struct keys *keys)
+static int forget(ctrack *tracker, const char *file, const char *read_model, const struct keys *keys)
 {
     ctrack_error error;
+    int outcome = find_read_model(tracker, file, read_model);
+    if (outcome != 0) {
+        return outcome;
+    }
     size_t known = count_known(tracker, keys);
     if (known == 0) {
         return keys->count > 0 ? EXIT_NEGATIVE : fail(EXIT_NEGATIVE, "there are no keys to forget");
@@ -135,7 +139,7 @@ static int run(const struct command *command, struct arguments *arguments)
     outcome = input ? keys_from_input(&keys) : keys_from_arguments(command, arguments, &keys);
     outcome = outcome == 0 ? open_existing(arguments->values[0], read_model, &tracker) : outcome;
     if (outcome == 0) {
-        outcome = close_tracker(tracker, forget(tracker, &keys));
+        outcome = close_tracker(tracker, forget(tracker, arguments->values[0], read_model, &keys));
     }
     free_keys(&keys);
     return outcome;

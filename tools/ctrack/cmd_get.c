@@ -29,9 +29,11 @@ static int run(const struct command *command, struct arguments *arguments)
         ctrack_status status = ctrack_get_latest(tracker, &key, &operation_index);
         if (status == CTRACK_OK) {
             printf("%lld\n", (long long)operation_index);
+        } else if (status == CTRACK_NOT_FOUND) {
+            outcome = find_read_model(tracker, arguments->values[0], read_model);
+            outcome = outcome == 0 ? fail(EXIT_NEGATIVE, "%s: never seen", arguments->values[1]) : outcome;
         } else {
-            outcome = fail(exit_status(status), "%s: %s", arguments->values[1],
-                           status == CTRACK_NOT_FOUND ? "never seen" : ctrack_status_name(status));
+            outcome = fail(exit_status(status), "%s: %s", arguments->values[1], ctrack_status_name(status));
         }
         outcome = close_tracker(tracker, outcome);
     }

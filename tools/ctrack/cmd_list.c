@@ -5,7 +5,8 @@
 #include "options.h"
 #include "output.h"
 
-static int list(ctrack *tracker, const char *read_model, const struct filter *filter, enum format format)
+static int list(ctrack *tracker, const char *file, const char *read_model, const struct filter *filter,
+                enum format format)
 {
     ctrack_error error;
     ctrack_snapshot *snapshot = NULL;
@@ -13,6 +14,13 @@ static int list(ctrack *tracker, const char *read_model, const struct filter *fi
         return fail_library(&error);
     }
     size_t count = ctrack_snapshot_count(snapshot), kept = 0;
+    if (count == 0) {
+        int outcome = find_read_model(tracker, file, read_model);
+        if (outcome != 0) {
+            ctrack_snapshot_free(snapshot);
+            return outcome;
+        }
+    }
     const ctrack_coordinate *entries = ctrack_snapshot_entries(snapshot);
     const ctrack_coordinate **rows = calloc(count + 1, sizeof *rows);
     int outcome = rows != NULL ? EXIT_DONE : fail(EXIT_IO, "out of memory");
@@ -22,7 +30,7 @@ static int list(ctrack *tracker, const char *read_model, const struct filter *fi
         }
     }
     if (rows != NULL) {
-        outcome = print_coordinates(format, read_model, rows, kept);
+        outcome = print_coordinates(format, read_model != NULL ? read_model : "default", rows, kept);
     }
     free(rows);
     ctrack_snapshot_free(snapshot);
@@ -31,7 +39,7 @@ static int list(ctrack *tracker, const char *read_model, const struct filter *fi
 
 static int run(const struct command *command, struct arguments *arguments)
 {
-    const char *read_model = "default", *form = NULL;
+    const char *read_model = NULL, *form = NULL;
     struct filter filter = {NULL, NULL, NULL};
     const struct option options[] = {
         OPTION_READ_MODEL(&read_model),
@@ -50,7 +58,10 @@ static int run(const struct command *command, struct arguments *arguments)
     }
     ctrack *tracker;
     outcome = open_tracker(arguments->values[0], read_model, true, &tracker);
-    return outcome == 0 ? close_tracker(tracker, list(tracker, read_model, &filter, format)) : outcome;
+    if (outcome == 0) {
+        outcome = close_tracker(tracker, list(tracker, arguments->values[0], read_model, &filter, format));
+    }
+    return outcome;
 }
 
 const struct command command_list = {
@@ -65,6 +76,8 @@ const struct command command_list = {
         "  --format ndjson   one object on each line, as in a dump\n"
         "  --format json     [[\"documentId:scope:branch\",5],…], which 'ctrack restore' reads\n"
         "  --format csv      RFC 4180, with a header line\n"
+        "\n"
+        "Exits with 1 if the file has no such read model.\n"
         "\n"
         "Example:\n"
         "  ctrack list progress.db --branch main --format csv > progress.csv\n",

@@ -239,7 +239,7 @@ static int draw_waits(struct watch *watch)
 static void draw_head(struct watch *watch, const ctrack_stats *stats, int key_columns)
 {
     char name[256], file[256];
-    escape_text(watch->read_model, false, name, sizeof name, 60);
+    escape_text(watch->read_model != NULL ? watch->read_model : "default", false, name, sizeof name, 60);
     escape_text(watch->file, false, file, sizeof file, 80);
     printf("%s in %s: %llu keys, %zu changed, %.1f operations/s, %llu waits here", name, file,
            (unsigned long long)stats->keys, watch->changes, watch->rate, (unsigned long long)stats->waits_pending);
@@ -369,7 +369,9 @@ static int watch_file(struct watch *watch, const ctrack_coordinate *coordinates,
     if (outcome != 0) {
         return outcome;
     }
-    outcome = begin_waits(watch, coordinates, count);
+    /* Later looks may well see the first progress of a read model. */
+    outcome = watch->looks == 1 ? find_read_model(watch->tracker, watch->file, watch->read_model) : 0;
+    outcome = outcome == 0 ? begin_waits(watch, coordinates, count) : outcome;
     outcome = outcome == 0 ? look_again_and_again(watch) : outcome;
     end_watch(watch);
     return close_tracker(watch->tracker, outcome);
@@ -411,7 +413,6 @@ static int run(const struct command *command, struct arguments *arguments)
     if (watch == NULL) {
         return fail(EXIT_IO, "out of memory");
     }
-    watch->read_model = "default";
     watch->interval_ms = 1000;
     int outcome = parse(command, arguments, watch);
     outcome = outcome == 0 ? parse_coordinates(command, arguments, 1, &coordinates, &count) : outcome;

@@ -162,6 +162,25 @@ int open_existing(const char *file, const char *read_model, ctrack **tracker)
     return open_tracker(file, read_model, false, tracker);
 }
 
+int find_read_model(ctrack *tracker, const char *file, const char *read_model)
+{
+    ctrack_error error;
+    ctrack_read_model_list *list;
+    if (ctrack_read_models(tracker, &list, &error) != CTRACK_OK) {
+        return fail_library(&error);
+    }
+    const char *name = read_model != NULL ? read_model : "default";
+    size_t count = ctrack_read_model_list_count(list);
+    bool found = count == 0 && read_model == NULL;
+    for (size_t i = 0; i < count && !found; i++) {
+        found = strcmp(ctrack_read_model_list_at(list, i)->name, name) == 0;
+    }
+    ctrack_read_model_list_free(list);
+    return found ? EXIT_DONE
+                 : fail(EXIT_NEGATIVE, "%s: it has no read model '%s' ('ctrack models' lists those that it has)", file,
+                        name);
+}
+
 int close_tracker(ctrack *tracker, int outcome)
 {
     ctrack_error error;
