@@ -90,6 +90,16 @@ static ctrack_status count_rows(sqlite3 *source, uint64_t *total, ctrack_error *
     return status;
 }
 
+/* A text that there is no memory for would be NULL in the copy. */
+static ctrack_status bind_row(sqlite3_stmt *insert, sqlite3_stmt *row, int columns, ctrack_error *error)
+{
+    int code = SQLITE_OK;
+    for (int i = 0; i < columns && code == SQLITE_OK; i++) {
+        code = sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
+    }
+    return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(sqlite3_db_handle(insert), code, "copy a row", error);
+}
+
 static ctrack_status copy_table(const table *which, sqlite3 *source, sqlite3 *target, ct_reporter *reporter,
                                 ctrack_error *error)
 {
@@ -102,10 +112,8 @@ static ctrack_status copy_table(const table *which, sqlite3 *source, sqlite3 *ta
         if (status != CTRACK_OK || !row) {
             break;
         }
-        for (int i = 0; i < which->columns; i++) {
-            sqlite3_bind_value(insert, i + 1, sqlite3_column_value(select, i));
-        }
-        status = ct_sql_run(insert, "copy a row", error);
+        status = bind_row(insert, select, which->columns, error);
+        status = status == CTRACK_OK ? ct_sql_run(insert, "copy a row", error) : status;
         if (status == CTRACK_OK && ++reporter->done % PIECE_ROWS == 0) {
             status = ct_report(reporter, reporter->done, reporter->total, error);
         }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,7 +185,6 @@ static ctrack_status take_name(ct_newfile *file, ctrack_error *error)
         return errno == EEXIST ? ct_error_set(error, CTRACK_MISUSE, "%s exists already", file->path)
                                : fail(file, errno, "make", error);
     }
-    unlink(file->temporary);
     return CTRACK_OK;
 }
 
@@ -193,6 +193,18 @@ static ctrack_status sync_directory(const ct_newfile *file, ctrack_error *error)
 {
     bool synced = fsync(file->directory) == 0 || errno == EINVAL;
     return synced ? CTRACK_OK : fail(file, errno, "sync the directory of", error);
+}
+
+/* The name, with what SQLite has left beside it: it may say that all went well when it could not remove a log that is
+ * empty by then. Needs no memory. */
+static void remove_temporary(const ct_newfile *file)
+{
+    char name[PATH_MAX + 16];
+    unlink(file->temporary);
+    for (size_t i = 0; i < COMPANIONS; i++) {
+        snprintf(name, sizeof name, "%s%s", file->temporary, companions[i]);
+        unlink(name);
+    }
 }
 
 ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool replace, ctrack_error *error)
@@ -204,6 +216,7 @@ ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool r
     if (status != CTRACK_OK) {
         return status;
     }
+    remove_temporary(file);
     ct_free(file->temporary);
     file->temporary = NULL;
     return sync_directory(file, error);
@@ -212,14 +225,7 @@ ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool r
 void ct_newfile_drop(ct_newfile *file)
 {
     if (file->temporary != NULL) {
-        unlink(file->temporary);
-        for (size_t i = 0; i < COMPANIONS; i++) {
-            char *name = with_ending(file->temporary, companions[i]);
-            if (name != NULL) {
-                unlink(name);
-            }
-            ct_free(name);
-        }
+        remove_temporary(file);
     }
     if (file->descriptor >= 0) {
         close(file->descriptor);

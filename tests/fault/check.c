@@ -197,12 +197,16 @@ static void check_directory(const run *r)
     char directory[300];
     snprintf(directory, sizeof directory, "%s", r->path);
     *strrchr(directory, '/') = '\0';
-    const char *name = r->path + strlen(directory) + 1;
+    const char *const names[] = {r->path + strlen(directory) + 1, r->copy + strlen(directory) + 1};
     DIR *stream = opendir(directory);
     for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
-        const char *rest = strncmp(entry->d_name, name, strlen(name)) == 0 ? entry->d_name + strlen(name) : "";
-        bool known = strcmp(entry->d_name, strrchr(r->copy, '/') + 1) == 0 || *rest == '\0' ||
-                     strcmp(rest, "-wal") == 0 || strcmp(rest, "-shm") == 0 || strcmp(rest, "-journal") == 0;
+        const char *rest = "";
+        for (int i = 0; i < 2; i++) {
+            size_t length = strlen(names[i]);
+            rest = strncmp(entry->d_name, names[i], length) == 0 ? entry->d_name + length : rest;
+        }
+        bool known =
+            *rest == '\0' || strcmp(rest, "-wal") == 0 || strcmp(rest, "-shm") == 0 || strcmp(rest, "-journal") == 0;
         if (!known && !excused(r, directory, entry->d_name)) {
             violation(r->place, "the file %s is left behind", entry->d_name);
         }
@@ -246,6 +250,7 @@ void check_exported(const run *r)
         }
         violation(r->place, "the exported copy has %s", has);
     }
+    ledger_copy_found(r->books, exists ? &state : NULL);
 }
 
 static void expect_allowed(const run *r, const ledger_state *state)

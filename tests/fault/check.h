@@ -14,7 +14,7 @@ int64_t check_next_index(void);
 
 /** Reads the state of a file with nothing but SQL; integrity and the invariants of the tables are checked as well. */
 ledger_state check_read_file(const char *path, const char *place);
-/** The copy is not there, as it was, or complete; nothing is beside it. */
+/** The copy is not there, as it was, or complete. */
 void check_exported(const run *r);
 /** Commits a change with plain SQL. */
 void check_write_foreign(const run *r, const ledger_change *change);

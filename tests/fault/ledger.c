@@ -147,6 +147,15 @@ bool ledger_allows_copy(const ledger *books, const ledger_state *copy)
     return allowed;
 }
 
+void ledger_copy_found(ledger *books, const ledger_state *copy)
+{
+    books->copy_absent = copy == NULL;
+    books->copy_was = books->copy_count = copy != NULL ? 1 : 0;
+    if (copy != NULL) {
+        books->copies[0] = *copy;
+    }
+}
+
 /* ---------------------------------------------------------------- looking */
 
 bool ledger_same_model(const ledger_state *a, const ledger_state *b, int model)

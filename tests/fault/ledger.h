@@ -65,6 +65,8 @@ void ledger_export(ledger *books);
 void ledger_exported(ledger *books, bool done);
 /** Whether the copy may hold this state; NULL: whether there may be none. */
 bool ledger_allows_copy(const ledger *books, const ledger_state *copy);
+/** The copy holds this state, or is not there. */
+void ledger_copy_found(ledger *books, const ledger_state *copy);
 
 /** Whether the file may hold this state. */
 bool ledger_allows(const ledger *books, const ledger_state *state);

@@ -15,7 +15,6 @@
  * --system ext4 or xfs, --cuts N, --seed N. Exit status 77: mounting is refused.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -39,21 +38,11 @@
 enum { ROUNDS_OF_A_FILE = 8, MOST_NANOSECONDS = 15000000, TICK = 200000, PATIENCE = 50000, SKIPPED = 77 };
 enum { OBJECTION = 98 }; /* the exit status of a process that has found violations */
 
-/* The copy that is exported again and again, beside the tracker's file. */
-typedef struct copy {
-    char path[320];
-    bool exists;         /* surely */
-    ledger_state stored; /* then it holds this … */
-    bool pending;        /* … or, if an export has begun, */
-    ledger_state next;   /* this */
-} copy;
-
 static struct shared {
     run run; /* in the memory that is shared, so that the one who cuts can say: from now on errors are fine */
     ledger books;
-    copy copy;
     _Atomic int64_t seen[LEDGER_KEYS]; /* of the first model, by the thread that looks on */
-    atomic_ulong steps, exports;       /* that were made */
+    atomic_ulong steps, exports;
     atomic_bool started;
     atomic_bool stuck; /* a thread met SIGBUS in mapped memory: it waits for its end */
 } * shared;
@@ -124,29 +113,6 @@ static void hydrate(run *r, unsigned long long *random)
     run_hydrate(r, 0, &change);
 }
 
-static void export_copy(run *r)
-{
-    ctrack_error error;
-    copy *c = &shared->copy;
-    if (r->trackers[0] == NULL) {
-        return;
-    }
-    c->next = shared->books.possible[0];
-    c->next.host = LEDGER_NEVER; /* only what is ours comes along */
-    c->pending = true;
-    ctrack_status status = ctrack_export(r->trackers[0], c->path, CTRACK_EXPORT_REPLACE, NULL, NULL, &error);
-    if (status == CTRACK_OK) {
-        if (has_power()) {
-            c->stored = c->next;
-            c->exists = true;
-            c->pending = false;
-        }
-        atomic_fetch_add(&shared->exports, 1);
-    } else if (has_power() || (status != CTRACK_IO && status != CTRACK_CORRUPT && status != CTRACK_READ_ONLY)) {
-        violation(r->place, "ctrack_export is %s: %s", ctrack_status_name(status), error.message);
-    }
-}
-
 static void replace(run *r, unsigned long long *random)
 {
     switch (fault_draw(random) % 3) {
@@ -174,7 +140,8 @@ static void act(run *r, unsigned long long *random, bool rising)
         stage(r, random);
         break;
     case 3:
-        export_copy(r);
+        run_export(r, 0);
+        atomic_fetch_add(&shared->exports, 1);
         break;
     case 4:
         if (rising) {
@@ -282,57 +249,12 @@ static void end(pid_t child, const char *where)
 
 /* ---------------------------------------------------------------- the checker */
 
-/* Removes what an export that was cut short has left beside the copy. */
-static void sweep(const char *path)
-{
-    char directory[320], name[700];
-    snprintf(directory, sizeof directory, "%s", path);
-    *strrchr(directory, '/') = '\0';
-    const char *last = path + strlen(directory) + 1;
-    DIR *stream = opendir(directory);
-    for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
-        size_t length = strlen(last);
-        if (strncmp(entry->d_name, last, length) == 0 && entry->d_name[length] == '.') {
-            snprintf(name, sizeof name, "%s/%s", directory, entry->d_name);
-            unlink(name);
-        }
-    }
-    closedir(stream);
-}
-
-static void check_copy(const char *where)
-{
-    copy *c = &shared->copy;
-    ctrack_error error;
-    bool exists = access(c->path, F_OK) == 0;
-    if (!exists && c->exists) {
-        violation(where, "the exported file is gone");
-    }
-    if (exists) {
-        ctrack_status status = ctrack_check(c->path, -1, NULL, NULL, NULL, &error);
-        ledger_state found = check_read_file(c->path, where);
-        if (status != CTRACK_OK) {
-            violation(where, "the exported file is %s: %s", ctrack_status_name(status), error.message);
-        } else if (!(c->exists && ledger_same(&found, &c->stored)) && !(c->pending && ledger_same(&found, &c->next))) {
-            char has[400], must[400];
-            ledger_print(&found, has, sizeof has);
-            ledger_print(c->pending ? &c->next : &c->stored, must, sizeof must);
-            violation(where, "the exported file has %s, not %s", has, must);
-        }
-        c->stored = found;
-    }
-    c->exists = exists;
-    c->pending = false;
-    sweep(c->path);
-}
-
 static void check(void)
 {
     run *r = &shared->run;
     memset(r->trackers, 0, sizeof r->trackers);
     r->host = NULL;
     r->killed = true;
-    check_copy(r->place);
     run_check_file(r);
     for (int k = 0; k < LEDGER_KEYS; k++) {
         int64_t seen = atomic_load(&shared->seen[k]), stored = shared->books.possible[0].index[0][k];
@@ -349,9 +271,6 @@ static void begin(const char *directory, unsigned long long *random)
 {
     static const run_template kinds[] = {RUN_NEW, RUN_HOST, RUN_USED, RUN_LIVE};
     run_begin(&shared->run, directory, kinds[fault_draw(random) % 4], &shared->books);
-    memset(&shared->copy, 0, sizeof shared->copy);
-    snprintf(shared->copy.path, sizeof shared->copy.path, "%s/copies/copy.db", directory);
-    unlink(shared->copy.path);
     disk_sync();
 }
 
@@ -399,17 +318,15 @@ static void end_in_order_when_interrupted(void)
 /* Cuts the power again and again. Returns how often; -1: it is refused. */
 static long cut(const char *system, const char *directory, unsigned long long seed)
 {
-    char mounted[250], copies[300];
+    char mounted[250];
     unsigned long long random = seed * 2 + 1;
     long cuts = 0, wanted = (long)fault_option("cuts", 1000);
     snprintf(mounted, sizeof mounted, "%s/disk", directory);
-    snprintf(copies, sizeof copies, "%s/copies", mounted);
     mkdir(mounted, 0700);
     if (!disk_make(system, mounted)) {
         rmdir(mounted);
         return -1;
     }
-    mkdir(copies, 0700);
     for (; cuts < wanted && !fault_enough() && !interrupted; cuts++) {
         if (cuts % ROUNDS_OF_A_FILE == 0) {
             begin(mounted, &random);
@@ -439,7 +356,7 @@ int main(int argc, char **argv)
     if (cuts < 0) {
         return SKIPPED;
     }
-    printf("  %lu steps with %lu exported copies, --seed %llu\n", (unsigned long)atomic_load(&shared->steps),
+    printf("  %lu steps with %lu exports, --seed %llu\n", (unsigned long)atomic_load(&shared->steps),
            (unsigned long)atomic_load(&shared->exports), seed);
     int result = fault_report("real_cuts", (unsigned long)cuts, "power cuts on %s", system);
     return interrupted ? EXIT_FAILURE : result;

@@ -419,11 +419,11 @@ void run_export(run *r, int tracker)
     ctrack_status status = ctrack_export(r->trackers[tracker], r->copy, CTRACK_EXPORT_REPLACE, NULL, NULL, &error);
     fault_pause();
     judge(r, tracker, "ctrack_export", status, &error, false);
-    /* When only its directory could not be synced the copy has its name, but may lose it. */
-    if (status == CTRACK_OK || strstr(error.message, "sync the directory") == NULL) {
+    /* When only its directory could not be synced the copy has its name, but may lose it; so without power. */
+    bool known = status == CTRACK_OK || strstr(error.message, "sync the directory") == NULL;
+    if (known && r->fault != RUN_NO_POWER) {
         ledger_exported(r->books, status == CTRACK_OK);
     }
-    check_exported(r);
     expect_memory(r, tracker, "ctrack_export");
     fault_resume();
 }

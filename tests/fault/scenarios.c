@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "scenarios.h"
 
+#include "check.h"
+#include "fault.h"
+
 /* A change of one model's keys; LEDGER_NEVER leaves a key out. */
 static ledger_change change_of(ledger_kind kind, int model, const int64_t index[LEDGER_KEYS])
 {
@@ -202,6 +205,9 @@ static void prepare_export(run *r)
 static void act_export(run *r)
 {
     run_export(r, 0);
+    fault_pause();
+    check_exported(r);
+    fault_resume();
     update_key(r, 0, 0, 100);
 }
 
