@@ -7,12 +7,14 @@
  * At each of the calls that a checkpoint makes to the system, a foreign connection moves the log into the database; at
  * each of the later ones it begins a transaction; and at each that is later still it commits.
  *
- * --part P --parts N takes every N-th of these. On a version of SQLite without the bug our checkpoint holds no lock, and
+ * --part P --parts N takes every N-th of these. --minutes N goes on for so long, with logs of other lengths and moments
+ * that are drawn at random; --seed N draws the same. On a version of SQLite without the bug our checkpoint holds no lock, and
  * must lose nothing either; there the mutant has nothing to find, and is skipped.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "fault.h"
@@ -112,8 +114,9 @@ static long interleave(const char *directory, int commits, long fill, long begin
 {
     static ledger books;
     run_begin(&current, directory, RUN_USED, &books);
-    snprintf(current.place, sizeof current.place, "log of %d commits, foreign begin at call %ld, commit at %ld",
-             commits, begin, commit);
+    snprintf(current.place, sizeof current.place,
+             "log of %d commits, filled at call %ld, foreign begin at %ld, commit at %ld", commits, fill, begin,
+             commit);
     run_open(&current, 0, 0, false);
     open_foreign();
     commit_more(commits);
@@ -158,6 +161,26 @@ static unsigned long interleave_all(const char *directory)
     return count;
 }
 
+enum { MOST_COMMITS = 20, DRAWS = 100 };
+
+static unsigned long interleave_at_random(const char *directory, time_t end)
+{
+    unsigned long long seed = fault_option("seed", (unsigned long long)time(NULL)), random = seed * 2 + 1;
+    unsigned long count = 0;
+    while (time(NULL) < end && !fault_enough()) {
+        int commits = 1 + (int)(fault_draw(&random) % MOST_COMMITS);
+        unsigned long last = (unsigned long)interleave(directory, commits, -1, -1, -1);
+        for (int i = 0; i < DRAWS && !fault_enough(); i++) {
+            unsigned long fill = fault_draw(&random) % last, begin = fill + fault_draw(&random) % (last - fill),
+                          commit = begin + fault_draw(&random) % (last - begin + 1);
+            interleave(directory, commits, (long)fill, (long)begin, (long)commit);
+            count++;
+        }
+    }
+    printf("  --seed %llu\n", seed);
+    return count;
+}
+
 int main(int argc, char **argv)
 {
     fault_options(argc, argv);
@@ -171,7 +194,9 @@ int main(int argc, char **argv)
     const char *directory = fault_directory();
     run_make_templates(directory);
     shim_hook(on_call, NULL);
-    unsigned long count = interleave_all(directory);
+    long minutes = (long)fault_option("minutes", 0);
+    unsigned long count =
+        minutes > 0 ? interleave_at_random(directory, time(NULL) + 60 * minutes) : interleave_all(directory);
     shim_hook(NULL, NULL);
     fault_remove_directory();
     return fault_report("wal_reset", count, "interleavings of a checkpoint and a foreign commit, on %s SQLite",
