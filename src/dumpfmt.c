@@ -507,11 +507,11 @@ static ctrack_status refuse_json(ct_dump_reader *reader, const ct_json *json, si
     return refuse(reader, reader->line, column + json->offset, ct_json_explain(json, "", reason, sizeof reason));
 }
 
-/* Makes the window longer by what the callback has, or finds the end. What is consumed leaves when it is half of the
- * window, so that every byte is moved a bounded number of times. */
+/* Makes the window longer by what the callback has, or finds the end. What is consumed leaves; what remains then is
+ * little, a part of a line or of what is looked for in one. */
 static ctrack_status fill(ct_dump_reader *reader)
 {
-    if (reader->begin > 0 && (reader->end == reader->capacity || reader->begin >= reader->capacity / 2)) {
+    if (reader->begin > 0) {
         memmove(reader->window, reader->window + reader->begin, reader->end - reader->begin);
         reader->end -= reader->begin;
         reader->begin = 0;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <stdio.h>
 
 static void test_close_of_null_is_fine(void **state)
 {
@@ -397,6 +398,39 @@ static void test_close_leaves_no_thread(void **state)
     }
 }
 
+/* Whether a thread of this process, by its number in the list of them, waits for something. */
+static bool is_asleep(const char *number)
+{
+    char path[300], text[200] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/stat", number);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return true; /* it has ended */
+    }
+    const char *state = fgets(text, sizeof text, file) != NULL ? strrchr(text, ')') : NULL;
+    fclose(file);
+    return state != NULL && state[2] == 'S';
+}
+
+static size_t count_awake(void)
+{
+    size_t awake = 0;
+    DIR *stream = opendir("/proc/self/task");
+    for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
+        awake += entry->d_name[0] != '.' && !is_asleep(entry->d_name);
+    }
+    closedir(stream);
+    return awake;
+}
+
+static void test_tracker_that_nobody_uses_rests(void **state)
+{
+    fixture *f = *state;
+    use_fully(f->tracker);
+    while (count_awake() > 1) { /* this thread is; one that never comes to rest is a hang */
+    }
+}
+
 static void test_close_leaves_the_write_lock_free(void **state)
 {
     fixture *f = *state;
@@ -461,6 +495,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_trackers_may_be_opened_and_closed_many_times),
         TEST(test_close_leaves_no_descriptor),
         TEST(test_close_leaves_no_thread),
+        TEST_ON_FILE(test_tracker_that_nobody_uses_rests),
         TEST_ON_FILE(test_close_leaves_the_write_lock_free),
     };
     return SUPPORT_MAIN(argc, argv, "close", tests, NULL);

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -417,6 +418,46 @@ static void test_file_that_appears_meanwhile_is_not_replaced(void **state)
     assert_int_equal(copies_in(f->directory), 1);
 }
 
+static int remove_unfinished(uint64_t done, uint64_t total, void *argument)
+{
+    glob_t found;
+    if (done == total && glob(argument, 0, NULL, &found) == 0) {
+        unlink(found.gl_pathv[0]);
+        globfree(&found);
+    }
+    return 0;
+}
+
+static void test_copy_that_somebody_removes_before_it_has_its_name_is_not_there(void **state)
+{
+    fixture *f = *state;
+    char path[300], pattern[310];
+    snprintf(pattern, sizeof pattern, "%s.*", path_in(f, "copy.db", path));
+    assert_status(ctrack_export(f->tracker, path, CTRACK_EXPORT_NEW, remove_unfinished, pattern, &f->error), CTRACK_IO);
+    assert_int_equal(copies_in(f->directory), 0);
+}
+
+static int become_nobody(uint64_t done, uint64_t total, void *argument)
+{
+    (void)argument;
+    return done == total && geteuid() == 0 && seteuid(65534) != 0;
+}
+
+static void test_copy_that_cannot_be_completed_is_not_there(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    if (geteuid() != 0) {
+        skip(); /* who is nobody already may change what is his */
+    }
+    assert_int_equal(chmod(f->directory, 0777), 0);
+    ctrack_status status =
+        ctrack_export(f->tracker, path_in(f, "copy.db", path), CTRACK_EXPORT_REPLACE, become_nobody, NULL, &f->error);
+    assert_int_equal(seteuid(0), 0);
+    assert_status(status, CTRACK_IO);
+    assert_int_equal(copies_in(f->directory), 0);
+}
+
 static int make_link(uint64_t done, uint64_t total, void *argument)
 {
     const char *path = argument;
@@ -778,6 +819,8 @@ int main(int argc, char **argv)
         TEST_BOTH(test_existing_file_is_refused_and_untouched),
         TEST_BOTH(test_file_that_appears_meanwhile_is_not_replaced),
         TEST_BOTH(test_link_that_appears_meanwhile_is_not_replaced),
+        TEST_BOTH(test_copy_that_somebody_removes_before_it_has_its_name_is_not_there),
+        TEST_IN_MEMORY(test_copy_that_cannot_be_completed_is_not_there),
         TEST_BOTH(test_existing_file_is_replaced_when_asked),
         TEST_BOTH(test_replacing_does_not_need_an_old_file),
         TEST_BOTH(test_symbolic_link_is_refused),

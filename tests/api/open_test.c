@@ -121,6 +121,7 @@ static void test_name_of_a_directory_is_invalid(void **state)
 {
     assert_name_is_invalid(*state, ".");
     assert_name_is_invalid(*state, "..");
+    assert_contains(((fixture *)*state)->error.message, "not the name of a file");
     assert_name_is_invalid(*state, "./");
 }
 

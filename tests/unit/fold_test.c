@@ -64,6 +64,17 @@ static void test_more_keys_than_a_piece_are_folded(void **state)
     assert_int_equal(number(f, "SELECT count(*) FROM ctrack_advance WHERE coordinate_id IS NOT NULL"), KEYS);
 }
 
+static void test_new_keys_that_are_updated_in_turn_are_folded_once_each(void **state)
+{
+    fixture *f = *state;
+    for (int64_t index = 1; index <= 6; index++) {
+        update(f->tracker, index % 2 == 0 ? "doc-1" : "doc-2", index);
+    }
+    assert_status(fold(f), CTRACK_OK);
+    assert_int_equal(number(f, "SELECT count(*) FROM ctrack_coordinate"), 2);
+    assert_int_equal(number(f, "SELECT group_concat(operation_index, '0') FROM ctrack_latest"), 605);
+}
+
 static void test_a_row_that_nobody_has_seen_yet_is_folded_too(void **state)
 {
     fixture *f = *state;
@@ -157,6 +168,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST_ON_FILE(test_an_empty_log_is_folded),
         TEST_ON_FILE(test_more_keys_than_a_piece_are_folded),
+        TEST_ON_FILE(test_new_keys_that_are_updated_in_turn_are_folded_once_each),
         TEST_ON_FILE(test_a_row_that_nobody_has_seen_yet_is_folded_too),
         TEST_ON_FILE(test_a_key_that_another_tracker_has_folded_is_named_by_its_id),
         TEST_ON_FILE(test_a_log_that_takes_back_what_is_not_folded_is_damage),

@@ -457,6 +457,24 @@ static void test_a_record_takes_its_members_in_any_order(void **state)
     ct_json_members_free(members, 2);
 }
 
+static void test_an_array_that_is_cut_off_lacks_a_value_or_its_end(void **state)
+{
+    (void)state;
+    ct_json json;
+    int64_t value = 0;
+    ct_json_init(&json, "[", 1);
+    assert_true(ct_json_enter(&json, '['));
+    assert_true(ct_json_next(&json, NULL));
+    assert_false(ct_json_integer(&json, &value));
+    assert_string_equal(json.reason, "the text ends here, expected an integer");
+    ct_json_init(&json, "[1", 2);
+    assert_true(ct_json_enter(&json, '['));
+    assert_true(ct_json_next(&json, NULL));
+    assert_true(ct_json_integer(&json, &value));
+    assert_false(ct_json_next(&json, NULL));
+    assert_string_equal(json.reason, "the text ends here, expected ',' or ']'");
+}
+
 static void test_a_record_refuses_repeated_and_unknown_members(void **state)
 {
     (void)state;
@@ -551,6 +569,7 @@ int main(void)
         cmocka_unit_test(test_bad_text_is_refused_with_its_place),
         cmocka_unit_test(test_text_that_is_not_utf8_is_not_written),
         cmocka_unit_test(test_a_record_takes_its_members_in_any_order),
+        cmocka_unit_test(test_an_array_that_is_cut_off_lacks_a_value_or_its_end),
         cmocka_unit_test(test_a_record_refuses_repeated_and_unknown_members),
         cmocka_unit_test(test_after_a_fault_everything_fails_and_the_fault_stays),
         cmocka_unit_test(test_bad_escapes_are_refused),
