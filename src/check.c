@@ -267,8 +267,7 @@ static ctrack_status read_finding(sqlite3_stmt *statement, bool of_sqlite, const
 {
     ctrack_status status = ct_sql_text(statement, 1, what, why);
     int code = status == CTRACK_OK && of_sqlite ? code_of_reading(*what) : SQLITE_OK;
-    status = code != SQLITE_OK ? ct_sql_fail(NULL, code, "read the whole file", why) : status;
-    return status == CTRACK_CORRUPT ? CTRACK_OK : status;
+    return code != SQLITE_OK ? ct_sql_fail(NULL, code, "read the whole file", why) : status;
 }
 
 static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)

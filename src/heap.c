@@ -79,7 +79,7 @@ void ct_heap_add(ct_heap_node **root, ct_heap_node *node, uint64_t nth)
     node->next = NULL;
     node->prev = NULL;
     *root = meld(*root, node);
-    for (; nth != 0 && nth % 2 == 0 && pair_first(*root); nth /= 2) {
+    for (; nth % 2 == 0 && pair_first(*root); nth /= 2) {
     }
 }
 

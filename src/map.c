@@ -65,7 +65,7 @@ static uint64_t secret_seed(const void *salt)
 {
     uint64_t seed = 0;
     int source = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    if (source >= 0) { /* GCOVR_EXCL_BR_LINE: it is there wherever tests run */
+    if (source >= 0) {
         ssize_t got = read(source, &seed, sizeof seed);
         seed = got == (ssize_t)sizeof seed ? seed : 0;
         close(source);
@@ -281,7 +281,7 @@ static void widen_table(ct_map *map)
 {
     UT_hash_table *table = map->slots->hh.tbl;
     bool no_memory = false;
-    while (!no_memory && table->num_buckets <= UINT_MAX / 4 &&
+    while (!no_memory && table->num_buckets <= UINT_MAX / 4 && /* GCOVR_EXCL_BR_LINE: more would take 16 GB */
            (table->num_buckets < map->expected || table->num_items / 3 > table->num_buckets / 2)) {
         HASH_EXPAND_BUCKETS(hh, table, no_memory);
     }

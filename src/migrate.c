@@ -109,9 +109,7 @@ static ctrack_status refuse(sqlite3_stmt *object, ctrack_error *error)
 {
     const char *named;
     ctrack_status status = ct_sql_text(object, 4, &named, error);
-    return status == CTRACK_OK /* GCOVR_EXCL_BR_LINE: or out of memory for a name */
-               ? ct_error_set(error, CTRACK_CORRUPT, "%s is not as ctrack made it", named)
-               : status;
+    return status == CTRACK_OK ? ct_error_set(error, CTRACK_CORRUPT, "%s is not as ctrack made it", named) : status;
 }
 
 /* Compares two schemas object by object. */

@@ -279,13 +279,12 @@ static void block(ctrack_promise *promise, ct_gate *gate)
     ct_board *board = promise->board;
     ct_mutex_lock(&board->lock);
     bool pending = status_of(promise) == CTRACK_PENDING;
-    if (pending) { /* GCOVR_EXCL_BR_LINE: or it was settled just before */
+    if (pending) {
         gate->next = promise->gates;
         promise->gates = gate;
     }
     ct_mutex_unlock(&board->lock);
-    if (pending && /* GCOVR_EXCL_BR_LINE: likewise */
-        !ct_gate_wait(gate, (int64_t)ct_promise_wait(promise)->deadline.rank)) {
+    if (pending && !ct_gate_wait(gate, (int64_t)ct_promise_wait(promise)->deadline.rank)) {
         ct_promise_settle(promise, CTRACK_TIMED_OUT);
         ct_gate_wait(gate, CT_NEVER);
     }

@@ -120,8 +120,8 @@ ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, 
     }
     /* What a pragma does may be committed only now: the answer came before. */
     code = sqlite3_finalize(statement);
-    if (status == CTRACK_OK && code != SQLITE_OK) {                     /* GCOVR_EXCL_BR_LINE: a disk that fails now, */
-        status = ct_sql_fail(db, code, "set up the connection", error); /* GCOVR_EXCL_LINE: as in vfs_faults */
+    if (status == CTRACK_OK && code != SQLITE_OK) {
+        status = ct_sql_fail(db, code, "set up the connection", error);
     }
     return status;
 }

@@ -238,8 +238,8 @@ static ctrack_status look_up(ctrack *tracker, const ctrack_key *key, int64_t *op
     if (status != CTRACK_OK) {
         return status;
     }
-    if (ct_turn_take(&tracker->turn, &ticket) != 0) { /* GCOVR_EXCL_BR_LINE: sem_init() fails in call_faults only, */
-        return CTRACK_NO_MEMORY;                      /* GCOVR_EXCL_LINE: which has no lazy trackers */
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return CTRACK_NO_MEMORY;
     }
     status = ct_store_look_up(tracker->store, key, &index, NULL);
     ct_turn_pass(&tracker->turn, &ticket, &ticket);

@@ -8,6 +8,8 @@
 
 #include <sqlite3.h>
 
+#include "check.h"
+
 /* ---------------------------------------------------------------- helpers */
 
 enum { FOUND_MAX = 256 };
@@ -303,6 +305,20 @@ static void test_table_that_cannot_be_read_is_a_finding_and_the_others_are_check
     assert_finds(f, "page overwritten", "keyspace-text", "ctrack_keyspace", 1);
 }
 
+/* The one that a copy passes which has just been made. */
+static void test_quick_check_finds_damaged_pages(void **state)
+{
+    fixture *f = *state;
+    found all = {0};
+    make_file(f);
+    spoil_root_of(f, "ctrack_latest");
+    struct sqlite3 *db = db_open(f->path);
+    ctrack_status status = ct_check(db, true, remember, &all, &(ct_reporter){.callback = NULL}, &f->error);
+    db_close(db);
+    assert_status(status, CTRACK_CORRUPT);
+    assert_true(has(&all, "integrity", "the file", CTRACK_NO_ROW));
+}
+
 static void test_truncated_file_has_findings(void **state)
 {
     fixture *f = *state;
@@ -474,6 +490,7 @@ int main(int argc, char **argv)
         TEST(test_each_kind_of_damage_is_found_at_its_place),
         TEST(test_migration_without_a_name_is_found),
         TEST(test_table_that_cannot_be_read_is_a_finding_and_the_others_are_checked),
+        TEST(test_quick_check_finds_damaged_pages),
         TEST(test_truncated_file_has_findings),
         TEST(test_what_stands_in_a_name_is_made_printable),
         TEST(test_findings_of_one_kind_are_not_listed_without_end),

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,30 @@ static void test_await_again_returns_the_same_outcome(void **state)
     assert_status(ctrack_promise_await(promise), CTRACK_OK);
     assert_status(ctrack_promise_await(promise), CTRACK_OK);
     ctrack_promise_release(promise);
+}
+
+/* A gate begins with this call: a signal that is given just before, when await has found the promise pending. */
+static _Thread_local ctrack_abort_signal *given_before_the_gate;
+
+int __real_sem_init(sem_t *semaphore, int shared, unsigned value);
+int __wrap_sem_init(sem_t *semaphore, int shared, unsigned value);
+int __wrap_sem_init(sem_t *semaphore, int shared, unsigned value)
+{
+    ctrack_abort(given_before_the_gate);
+    return __real_sem_init(semaphore, shared, value);
+}
+
+static void test_promise_that_is_settled_while_await_begins_does_not_block(void **state)
+{
+    fixture *f = *state;
+    ctrack_abort_signal *signal = ctrack_abort_signal_new();
+    ctrack_promise *promise = wait_with(f->tracker, "doc-1", 5, CTRACK_FOREVER, signal);
+    given_before_the_gate = signal;
+    ctrack_status status = ctrack_promise_await(promise);
+    given_before_the_gate = NULL;
+    assert_status(status, CTRACK_ABORTED);
+    ctrack_promise_release(promise);
+    ctrack_abort_signal_release(signal);
 }
 
 enum { THREADS = 8 };
@@ -889,6 +914,7 @@ int main(int argc, char **argv)
         TEST_BOTH(test_outcome_never_changes),
         TEST_BOTH(test_satisfied_promise_stays_satisfied_when_the_progress_is_forgotten),
         TEST_BOTH(test_await_again_returns_the_same_outcome),
+        TEST_BOTH(test_promise_that_is_settled_while_await_begins_does_not_block),
         TEST_BOTH(test_many_threads_may_await_one_promise),
         TEST_BOTH(test_callback_gets_the_promise_and_its_outcome),
         TEST_BOTH(test_callback_runs_for_a_timeout),

@@ -100,6 +100,89 @@ static void act_open_and_follow(run *r)
     }
 }
 
+/* Another program changes the schema; nothing is injected meanwhile. */
+static void change_schema(const run *r, const char *sql)
+{
+    sqlite3 *db = NULL;
+    fault_pause();
+    if (sqlite3_open(r->path, &db) != SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        violation(r->place, "the schema cannot be changed: %s", sqlite3_errmsg(db));
+    }
+    sqlite3_close(db);
+    fault_resume();
+}
+
+/* A file that is refused, whatever happens, and the more so if nothing does. */
+static void judge_refusal(run *r, const char *call, ctrack_status status, const ctrack_error *error)
+{
+    if (status == CTRACK_OK) {
+        violation(r->place, "%s takes a file that was altered", call);
+    } else if (status != CTRACK_CORRUPT) {
+        run_judge(r, call, status, error);
+    }
+}
+
+static void prepare_altered(run *r)
+{
+    change_schema(r, "CREATE TRIGGER altered AFTER INSERT ON ctrack_advance BEGIN SELECT 1; END");
+}
+
+static void act_open_altered(run *r)
+{
+    ctrack_error error;
+    ctrack *tracker = NULL;
+    judge_refusal(r, "ctrack_open", ctrack_open(r->path, NULL, &tracker, &error), &error);
+    change_schema(r, "DROP TRIGGER altered");
+}
+
+/* A host's table whose index is another's, in the eyes of SQLite's own check. */
+static void prepare_damaged(run *r)
+{
+    change_schema(r, "CREATE TABLE other (a UNIQUE, b); INSERT INTO other VALUES (1, 2), (3, 4); "
+                     "PRAGMA writable_schema = 1; "
+                     "UPDATE sqlite_schema SET sql = 'CREATE TABLE other (b, a UNIQUE)' WHERE name = 'other'");
+}
+
+static void act_check_damaged(run *r)
+{
+    ctrack_error error;
+    judge_refusal(r, "ctrack_check", ctrack_check(r->path, 0, NULL, NULL, NULL, &error), &error);
+    change_schema(r, "DROP TABLE other");
+}
+
+static void act_lazy(run *r)
+{
+    static const ctrack_key never = {"never", "document", "main"};
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    ctrack_error error;
+    int64_t index;
+    options.lazy = true;
+    run_judge(r, "ctrack_open", ctrack_open(r->path, &options, &r->trackers[0], &error), &error);
+    if (r->trackers[0] == NULL) {
+        return;
+    }
+    ctrack_status status = ctrack_get_latest(r->trackers[0], &never, &index);
+    if (status != CTRACK_NOT_FOUND) {
+        run_judge(r, "ctrack_get_latest", status, NULL);
+    }
+    run_close(r, 0);
+}
+
+/* The log has keys of two new keyspaces, one of another read model, of which the tracker has not heard. */
+static void prepare_fold_of_news(run *r)
+{
+    ledger_change change = ledger_no_change(LEDGER_RAISE);
+    open_tracker(r);
+    ledger_name(&change, 0, 6, 42);
+    ledger_name(&change, 1, 6, 43);
+    run_foreign(r, &change);
+}
+
+static void act_fold_of_news(run *r)
+{
+    run_fold(r, 0);
+}
+
 static void act_hydrate(run *r)
 {
     ledger_change change = ledger_no_change(LEDGER_REPLACE);
@@ -253,6 +336,9 @@ static void copy_from_memory(run *r, ctrack *tracker)
     const char *path = beside(r, "export.db");
     ctrack_status status = ctrack_export(tracker, path, CTRACK_EXPORT_REPLACE, NULL, NULL, &error);
     run_judge(r, "ctrack_export", status, &error);
+    unlink(path);
+    status = ctrack_export(tracker, path, CTRACK_EXPORT_NEW, NULL, NULL, &error);
+    run_judge(r, "ctrack_export", status, &error);
     run_judge(r, "ctrack_read_models", ctrack_read_models(tracker, &models, &error), &error);
     ctrack_read_model_list_free(models);
 }
@@ -373,6 +459,10 @@ typedef struct own_scenario {
 
 static const own_scenario own[] = {
     {{"open and follow", RUN_USED, NULL, act_open_and_follow, false, false}, MAIN_THREAD},
+    {{"open what was altered", RUN_USED, prepare_altered, act_open_altered, false, false}, MAIN_THREAD},
+    {{"check what is damaged", RUN_USED, prepare_damaged, act_check_damaged, false, false}, MAIN_THREAD},
+    {{"lazy", RUN_USED, NULL, act_lazy, false, false}, MAIN_THREAD},
+    {{"fold what is news", RUN_USED, prepare_fold_of_news, act_fold_of_news, false, true}, MAIN_THREAD},
     {{"hydrate with a new keyspace", RUN_USED, open_tracker, act_hydrate, false, true}, MAIN_THREAD},
     {{"stats, read models, schema", RUN_USED, open_tracker, act_ask, false, false}, MAIN_THREAD},
     {{"in memory", RUN_USED, NULL, act_in_memory, false, false}, MAIN_THREAD},

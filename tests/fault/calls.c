@@ -128,8 +128,10 @@ int __real_sqlite3_finalize(sqlite3_stmt *statement);
 int __wrap_sqlite3_finalize(sqlite3_stmt *statement);
 int __wrap_sqlite3_finalize(sqlite3_stmt *statement)
 {
+    bool unfinished = sqlite3_stmt_busy(statement) != 0; /* what is left to do is done now, and may fail */
     starved = statement == starved ? NULL : starved;
-    return __real_sqlite3_finalize(statement);
+    int result = __real_sqlite3_finalize(statement);
+    return unfinished && fails(CALLS_SQLITE) ? code : result;
 }
 
 /* The connection is closed, but something had gone wrong before. */

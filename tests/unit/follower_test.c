@@ -77,15 +77,11 @@ static void test_a_tracker_closes_while_its_follower_has_no_memory(void **state)
 }
 
 /* The waits are told why they end, which takes memory. */
-static void test_waits_on_a_lost_file_end_once_there_is_memory(void **state)
+static void lose_file_without_memory(fixture *f, log *l, ctrack_promise *promise)
 {
-    fixture *f = *state;
-    log l = {{0}};
-    open_with_log(f, &l);
-    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
     atomic_store(&lacking, true);
     assert_int_equal(unlink(f->path), 0);
-    await_said(&l, CTRACK_IO, 2);
+    await_said(l, CTRACK_IO, 2);
     assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
     atomic_store(&lacking, false);
     assert_status(ctrack_promise_await(promise), CTRACK_IO);
@@ -94,12 +90,37 @@ static void test_waits_on_a_lost_file_end_once_there_is_memory(void **state)
     f->tracker = NULL;
 }
 
+static void test_waits_on_a_lost_file_end_once_there_is_memory(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    open_with_log(f, &l);
+    ctrack_promise *seen = wait_for(f->tracker, "doc-1", 1), *promise = wait_for(f->tracker, "doc-2", 1);
+    db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+                         "VALUES ('default', 'doc-1', 'document', 'main', 1)");
+    assert_status(ctrack_promise_await(seen), CTRACK_OK); /* so the follower has begun to look */
+    ctrack_promise_release(seen);
+    lose_file_without_memory(f, &l, promise);
+}
+
+static void test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_memory(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    open_with_log(f, &l);
+    atomic_store(&lacking, true);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
+    await_said(&l, CTRACK_NO_MEMORY, 1);
+    lose_file_without_memory(f, &l, promise);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_a_follower_without_memory_at_its_start_goes_on_later),
         TEST(test_a_tracker_closes_while_its_follower_has_no_memory),
         TEST(test_waits_on_a_lost_file_end_once_there_is_memory),
+        TEST(test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_memory),
     };
     return SUPPORT_MAIN(argc, argv, "follower", tests, NULL);
 }
