@@ -170,6 +170,14 @@ static void count_settled(ct_board *board, const ct_settled *settled)
     }
 }
 
+size_t ct_board_keys(ct_board *board)
+{
+    ct_mutex_lock(&board->lock);
+    size_t keys = ct_map_count(board->map);
+    ct_mutex_unlock(&board->lock);
+    return keys;
+}
+
 void ct_board_stats(ct_board *board, ctrack_stats *stats)
 {
     ct_mutex_lock(&board->lock);

@@ -76,6 +76,8 @@ void ct_cause_unref(ct_cause *cause);
 
 /** Counts a successful group of updates. */
 void ct_board_count(ct_board *board, size_t updates, size_t given, size_t written, bool committed);
+/** How many keys have progress. */
+size_t ct_board_keys(ct_board *board);
 /** The counts so far, with what there is now. */
 void ct_board_stats(ct_board *board, ctrack_stats *stats);
 

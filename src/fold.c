@@ -470,6 +470,7 @@ static ctrack_status step_finish(ctrack *tracker, ct_fold *fold, size_t *positio
     }
     if (status == CTRACK_OK) {
         tracker->store->folded_seq = fold->upto;
+        tracker->store->folded_keys = ct_board_keys(tracker->board);
     }
     *more = false;
     return status;

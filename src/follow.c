@@ -162,7 +162,10 @@ static ctrack_status follow(ctrack *tracker, bool *followed, ctrack_error *error
     } else {
         ct_board_publish(tracker->board, &tracker->advances);
     }
-    store->loaded = true;
+    if (!store->loaded) {
+        store->folded_keys = ct_board_keys(tracker->board);
+        store->loaded = true;
+    }
     store->seen_seq = seen;
     store->data_version = version;
     return CTRACK_OK;

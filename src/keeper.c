@@ -6,8 +6,8 @@
 #include "fold.h"
 #include "tracker.h"
 
-/* Folding begins at this many rows and half as many as there are keys: large enough that a fold changes many rows of
- * each page.
+/* Folding begins at this many rows and as many as there were keys at the last fold: large enough that a fold changes
+ * many rows of each page.
  */
 #define FOLD_ROWS 65536
 /* 32 MiB: pages that are written again and again go to the database once for many commits. */
@@ -37,14 +37,8 @@ void ct_keeper_destroy(ct_keeper *keeper)
 /* The turn is held. */
 static bool fold_due(const ctrack *tracker)
 {
-    int64_t backlog = ct_fold_backlog(tracker->store);
-    if (backlog < FOLD_ROWS) {
-        return false;
-    }
-    ct_mutex_lock(&tracker->board->lock);
-    size_t keys = ct_map_count(tracker->board->map);
-    ct_mutex_unlock(&tracker->board->lock);
-    return backlog >= FOLD_ROWS + (int64_t)(keys / 2);
+    const ct_store *store = tracker->store;
+    return ct_fold_backlog(store) >= FOLD_ROWS + (int64_t)store->folded_keys;
 }
 
 static bool checkpoint_due(const ctrack *tracker)

@@ -66,9 +66,7 @@ static ctrack_status read_file(const ctrack *tracker, ctrack_read_model_list *li
 
 static ctrack_status read_memory(const ctrack *tracker, ctrack_read_model_list *list, ctrack_error *error)
 {
-    ct_mutex_lock(&tracker->board->lock);
-    size_t keys = ct_map_count(tracker->board->map);
-    ct_mutex_unlock(&tracker->board->lock);
+    size_t keys = ct_board_keys(tracker->board);
     return add_model(list, tracker->read_model, strlen(tracker->read_model), keys, -1, error);
 }
 

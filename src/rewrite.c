@@ -447,11 +447,9 @@ static ctrack_status look(ctrack *tracker, const ct_restored *restored, ctrack_r
         return CTRACK_OK;
     }
     if (tracker->store == NULL) {
-        ct_mutex_lock(&tracker->board->lock);
-        bool empty = ct_map_count(tracker->board->map) == 0;
-        ct_mutex_unlock(&tracker->board->lock);
-        return empty ? CTRACK_OK
-                     : ct_error_set(error, CTRACK_MISUSE, "the tracker has progress already: merge or replace it");
+        return ct_board_keys(tracker->board) == 0
+                   ? CTRACK_OK
+                   : ct_error_set(error, CTRACK_MISUSE, "the tracker has progress already: merge or replace it");
     }
     ctrack_status status = ct_store_run(tracker->store, CT_BEGIN, "begin to read", error);
     status = status == CTRACK_OK ? all_must_be_empty(tracker, restored, error) : status;

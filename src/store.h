@@ -85,6 +85,7 @@ typedef struct ct_store {
     int64_t data_version; /* SQLite's, when we last read; changes when another connection commits; -1: never read */
     _Atomic(int64_t) seen_seq; /* the newest row of the log that is published */
     int64_t folded_seq;        /* as last read */
+    size_t folded_keys;        /* keys that there were at our last fold; before it, when progress was read first */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
     int64_t page_bytes;        /* size of a page */
     int wal_pages;             /* in the write-ahead log, after our last commit */
