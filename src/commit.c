@@ -14,6 +14,7 @@
 /* A head sleeps for others this part of what a group takes, and only if that is longer than timers are late. */
 #define PATIENCE_PART 4
 #define PATIENCE_LEAST 25000
+#define PATIENCE_MOST 10000000
 #define BACKOFF_MOST 63
 
 /* ---------------------------------------------------------------- the turn */
@@ -39,8 +40,7 @@ int ct_turn_take(ct_turn *turn, ct_ticket *ticket)
     bool head = turn->first == NULL;
     *(head ? &turn->first : &turn->last->next) = ticket;
     turn->last = ticket;
-    turn->length++;
-    if (turn->length == turn->awaited) {
+    if (ticket->coordinates != NULL && ++turn->updates == turn->awaited) {
         turn->awaited = 0;
         ct_gate_open(&turn->first->gate); /* under the lock: until it has that the head does not leave */
     }
@@ -58,9 +58,9 @@ void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last)
     last->next = NULL;
     turn->first = head;
     turn->last = head == NULL ? NULL : turn->last;
-    turn->active = own->coordinates != NULL ? turn->length : turn->active;
+    turn->active = own->coordinates != NULL ? turn->updates : turn->active;
     for (const ct_ticket *ticket = own; ticket != NULL; ticket = ticket->next) {
-        turn->length--;
+        turn->updates -= ticket->coordinates != NULL;
     }
     ct_mutex_unlock(&turn->lock);
     while (taken_along != NULL) {
@@ -83,7 +83,7 @@ static void gather(ct_turn *turn, ct_ticket *own)
         return;
     }
     ct_mutex_lock(&turn->lock);
-    bool few = turn->length < expected;
+    bool few = turn->updates < expected;
     if (few && turn->skip == 0) {
         turn->awaited = expected;
     }
@@ -341,7 +341,8 @@ ctrack_status ct_commit_update(ctrack *tracker, const ctrack_coordinate *coordin
     int64_t start = ct_clock_monotonic();
     group g = {.tracker = tracker, .own = &ticket, .last = take_along(turn, &ticket)};
     carry_out(&g);
-    turn->patience = (ct_clock_monotonic() - start) / PATIENCE_PART;
+    int64_t patience = (ct_clock_monotonic() - start) / PATIENCE_PART;
+    turn->patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
     ct_tracker_pass(tracker, &ticket, g.last);
     return ticket.status;
 }

@@ -16,10 +16,11 @@
  * Threads that update in a loop are back a moment later, too late for the new head: without more ado they would split
  * into two halves that take turns, each with an fsync of its own. So a head sleeps until nearly as many updates have
  * queued as were active when the turn was passed: in the last group, or queued behind it. It sleeps for a quarter of
- * the time that the last group took, at most; and each time that they have not come it lets twice as many groups go by
- * before it hopes again, so that updates which come by chance hardly wait. (Measured with 16 threads on two cores: groups
- * of 15 instead of 8 and a third more updates, and also beside four busy processes; giving up the processor instead of
- * sleeping, as sched_yield() does, made it five times slower there.)
+ * the time that the last group took, at most, and never long: a group may have waited seconds for another program's
+ * lock. Each time that they have not come it lets twice as many groups go by before it hopes again, so that updates
+ * which come by chance hardly wait. (Measured with 16 threads on two cores: groups of 15 instead of 8 and a third more
+ * updates, and also beside four busy processes; giving up the processor instead of sleeping, as sched_yield() does, made
+ * it five times slower there.)
  *
  * A ticket stands on the stack of its thread. Its `next` is guarded by the turn's lock; the rest belongs to its thread
  * until it queues, then to the holder of the turn until the gate opens.
@@ -41,8 +42,8 @@ typedef struct ct_ticket {
 typedef struct ct_turn {
     ct_mutex lock;
     ct_ticket *first, *last; /* lock */
-    size_t length;           /* lock; of the queue */
-    size_t awaited;          /* lock; the head sleeps until the queue is as long, 0: it does not */
+    size_t updates;          /* lock; in the queue */
+    size_t awaited;          /* lock; the head sleeps until there are as many, 0: it does not */
     /* the rest is the head's */
     size_t active;          /* updates in the last group, and behind it when it was done */
     int64_t patience;       /* nanoseconds to sleep for them */

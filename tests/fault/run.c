@@ -273,11 +273,11 @@ static void *update_in_thread(void *argument)
     return NULL;
 }
 
-static void await_queue(ct_turn *turn, size_t length)
+static void await_updates(ct_turn *turn, size_t count)
 {
-    for (size_t now = 0; now < length; sched_yield()) {
+    for (size_t now = 0; now < count; sched_yield()) {
         ct_mutex_lock(&turn->lock);
-        now = turn->length;
+        now = turn->updates;
         ct_mutex_unlock(&turn->lock);
     }
 }
@@ -299,7 +299,7 @@ void run_group(run *r, int tracker, const ledger_change changes[3])
         members[i].count = coordinates_of(&changes[i], r->models[tracker], members[i].coordinates);
         ledger_enter(r->books, &changes[i]);
         pthread_create(&threads[i], NULL, update_in_thread, &members[i]);
-        await_queue(&t->turn, i + 2);
+        await_updates(&t->turn, i + 1);
     }
     fault_resume();
     ct_turn_pass(&t->turn, &ticket, &ticket);

@@ -25,9 +25,12 @@ static void *run(void *argument)
 
 static void await_queue(ct_turn *turn, size_t length)
 {
-    for (size_t now = 0; now != length; sched_yield()) {
+    for (size_t now = length + 1; now != length; sched_yield()) {
+        now = 0;
         ct_mutex_lock(&turn->lock);
-        now = turn->length;
+        for (const ct_ticket *ticket = turn->first; ticket != NULL; ticket = ticket->next) {
+            now++;
+        }
         ct_mutex_unlock(&turn->lock);
     }
 }
@@ -129,6 +132,45 @@ static void test_a_short_commit_is_not_worth_sleeping_for(void **state)
     assert_int_equal(f->tracker->turn.skip, 0);
 }
 
+static void *refresh(void *argument)
+{
+    ctrack_refresh(argument, NULL);
+    return NULL;
+}
+
+static void test_an_update_does_not_sleep_for_what_is_no_update(void **state)
+{
+    fixture *f = *state;
+    ct_turn *turn = &f->tracker->turn;
+    const ctrack_coordinate a = at("a", 1);
+    ct_ticket ticket = {.coordinates = &a, .count = 1};
+    ct_turn_take(turn, &ticket);
+    pthread_t other = thread_start(refresh, f->tracker);
+    await_queue(turn, 2);
+    ct_turn_pass(turn, &ticket, &ticket);
+    thread_join(other);
+    assert_int_equal(turn->active, 1);
+    assert_int_equal(turn->updates, 0);
+}
+
+/* Another program's lock lets ours begin late. */
+static int hold_up(unsigned event, void *argument, void *statement, void *text)
+{
+    (void)event, (void)argument, (void)statement;
+    if (strcmp(text, "BEGIN IMMEDIATE") == 0) {
+        ct_thread_nap(60000000);
+    }
+    return 0;
+}
+
+static void test_however_long_a_commit_took_nobody_sleeps_long_for_others(void **state)
+{
+    fixture *f = *state;
+    sqlite3_trace_v2(f->tracker->store->db, SQLITE_TRACE_STMT, hold_up, NULL);
+    update(f->tracker, "a", 1);
+    assert_int_equal(f->tracker->turn.patience, 10000000);
+}
+
 static void test_what_seems_old_is_compared_with_what_others_have_committed(void **state)
 {
     fixture *f = *state;
@@ -214,6 +256,8 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_an_update_sleeps_until_those_that_were_active_are_back),
         TEST_ON_FILE(test_an_update_that_nobody_joins_goes_on_and_the_next_ones_do_not_sleep),
         TEST_ON_FILE(test_a_short_commit_is_not_worth_sleeping_for),
+        TEST_ON_FILE(test_an_update_does_not_sleep_for_what_is_no_update),
+        TEST_ON_FILE(test_however_long_a_commit_took_nobody_sleeps_long_for_others),
         TEST_ON_FILE(test_what_seems_old_is_compared_with_what_others_have_committed),
         TEST_ON_FILE(test_an_update_of_many_takes_no_other_along),
         TEST_ON_FILE(test_a_bad_update_stays_refused_when_its_group_is_prepared_again),
