@@ -41,12 +41,9 @@ static void unref(ctrack_abort_signal *signal)
 
 static void take_off(ct_abort_link *link)
 {
-    if (link->place != NULL) {
-        *link->place = link->next;
-        if (link->next != NULL) {
-            link->next->place = link->place;
-        }
-        link->place = NULL;
+    *link->place = link->next;
+    if (link->next != NULL) {
+        link->next->place = link->place;
     }
 }
 
@@ -93,12 +90,10 @@ void ctrack_abort(ctrack_abort_signal *signal)
     ct_mutex_lock(&signal->lock);
     atomic_store_explicit(&signal->aborted, true, memory_order_release);
     while (signal->first != NULL) {
-        ct_abort_link *link = signal->first;
-        take_off(link);
-        ctrack_promise *promise = promise_of(link);
+        ctrack_promise *promise = promise_of(signal->first);
         ct_promise_ref(promise);
         ct_mutex_unlock(&signal->lock);
-        ct_promise_settle(promise, CTRACK_ABORTED);
+        ct_promise_settle(promise, CTRACK_ABORTED); /* whoever settles it takes it off the list, and has by now */
         ct_promise_unref(promise);
         ct_mutex_lock(&signal->lock);
     }

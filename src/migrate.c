@@ -143,8 +143,9 @@ static ctrack_status check_encoding(sqlite3 *db, ctrack_error *error)
     bool row = false;
     ctrack_status status = ct_sql_prepare(db, "PRAGMA main.encoding", &statement, error);
     status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the text encoding", error) : status;
-    const char *encoding = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    if (encoding != NULL && strcmp(encoding, "UTF-8") != 0) {
+    const char *encoding = NULL; /* there is always an answer */
+    status = status == CTRACK_OK ? ct_sql_text(statement, 0, &encoding, error) : status;
+    if (status == CTRACK_OK && strcmp(encoding, "UTF-8") != 0) {
         status =
             ct_error_set(error, CTRACK_INVALID, "the database keeps text as %s: ctrack needs one in UTF-8", encoding);
     }
