@@ -27,9 +27,12 @@
 #include "store.h"
 #include "tracker.h"
 
-/* Between two reports, and what is forced to the disk at once. */
+/* Between two reports. */
 #define PIECE_PAGES 4096
 #define PIECE_ROWS 16384
+/* Forced to the disk at once, 64 MiB. Commits beside that wait for it. Measured, the 99th of 100 then takes 1.2 times as
+ * long as without an export and the longest 35 ms; with a quarter of it 2.3 times and 25 ms; all at once, 95 ms. */
+#define SYNC_PIECES 4
 
 /* ---------------------------------------------------------------- page by page */
 
@@ -41,12 +44,15 @@ static ctrack_status copy_pages(sqlite3 *source, sqlite3 *target, const ct_newfi
         return ct_sql_fail(target, sqlite3_errcode(target), "copy the file", error);
     }
     int code;
+    unsigned pieces = 0;
     ctrack_status status = CTRACK_OK;
     do {
         code = sqlite3_backup_step(backup, PIECE_PAGES);
         uint64_t total = (uint64_t)sqlite3_backup_pagecount(backup);
         status = ct_report(reporter, total - (uint64_t)sqlite3_backup_remaining(backup), total, error);
-        status = status == CTRACK_OK ? ct_newfile_sync(file, error) : status;
+        if (status == CTRACK_OK && pieces++ % SYNC_PIECES == 0) { /* the first, too: a bad disk is noticed early */
+            status = ct_newfile_sync(file, error);
+        }
     } while (code == SQLITE_OK && status == CTRACK_OK);
     int finished = sqlite3_backup_finish(backup);
     if (status == CTRACK_OK && code != SQLITE_DONE) {
