@@ -88,6 +88,8 @@ CALL(sqlite3_backup *, sqlite3_backup_init, CALLS_SQLITE, __real_sqlite3_backup_
      (sqlite3 * to, const char *to_schema, sqlite3 *from, const char *from_schema), (to, to_schema, from, from_schema))
 CALL(int, sqlite3_backup_step, CALLS_SQLITE, code, (sqlite3_backup * backup, int pages), (backup, pages))
 CALL(const unsigned char *, sqlite3_value_text, CALLS_MEMORY, NULL, (sqlite3_value * value), (value))
+CALL(int, sqlite3_bind_value, CALLS_MEMORY, SQLITE_NOMEM,
+     (sqlite3_stmt * statement, int at, const sqlite3_value *value), (statement, at, value))
 CALL(const void *, sqlite3_column_blob, CALLS_MEMORY, NULL, (sqlite3_stmt * statement, int column), (statement, column))
 
 /* A statement that has found no memory for a text says so at its next step, as SQLite does. */
