@@ -8,8 +8,8 @@
  * each of the later ones it begins a transaction; and at each that is later still it commits.
  *
  * --part P --parts N takes every N-th of these. --minutes N goes on for so long, with logs of other lengths and moments
- * that are drawn at random; --seed N draws the same. On a version of SQLite without the bug our checkpoint holds no lock, and
- * must lose nothing either; there the mutant has nothing to find, and is skipped.
+ * that are drawn at random; --seed N draws the same. On a version of SQLite without the bug our checkpoint holds no lock,
+ * and must lose nothing either; there the mutant has nothing to find, and is skipped.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -45,20 +45,33 @@ static void open_with_log(fixture *f, log *l)
     memory_fail_when(fails);
 }
 
-static void test_a_follower_without_memory_at_its_start_goes_on_later(void **state)
+/* A wait on doc-1, whose follower has said `times` times that it finds no memory to begin with. */
+static ctrack_promise *wait_without_memory(fixture *f, log *l, int times)
 {
-    fixture *f = *state;
-    log l = {{0}};
-    open_with_log(f, &l);
+    open_with_log(f, l);
     atomic_store(&lacking, true);
     ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
-    await_said(&l, CTRACK_NO_MEMORY, 2);
-    assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
-    atomic_store(&lacking, false);
+    await_said(l, CTRACK_NO_MEMORY, times);
+    return promise;
+}
+
+/* Another program reaches what is waited for on doc-1. */
+static void assert_is_seen(fixture *f, ctrack_promise *promise)
+{
     db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
                          "VALUES ('default', 'doc-1', 'document', 'main', 1)");
     assert_status(ctrack_promise_await(promise), CTRACK_OK);
     ctrack_promise_release(promise);
+}
+
+static void test_a_follower_without_memory_at_its_start_goes_on_later(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    ctrack_promise *promise = wait_without_memory(f, &l, 2);
+    assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
+    atomic_store(&lacking, false);
+    assert_is_seen(f, promise);
     close_tracker(&f->tracker);
 }
 
@@ -66,10 +79,7 @@ static void test_a_tracker_closes_while_its_follower_has_no_memory(void **state)
 {
     fixture *f = *state;
     log l = {{0}};
-    open_with_log(f, &l);
-    atomic_store(&lacking, true);
-    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
-    await_said(&l, CTRACK_NO_MEMORY, 1);
+    ctrack_promise *promise = wait_without_memory(f, &l, 1);
     close_tracker(&f->tracker);
     atomic_store(&lacking, false);
     assert_status(ctrack_promise_status(promise), CTRACK_CLOSED);
@@ -96,10 +106,7 @@ static void test_waits_on_a_lost_file_end_once_there_is_memory(void **state)
     log l = {{0}};
     open_with_log(f, &l);
     ctrack_promise *seen = wait_for(f->tracker, "doc-1", 1), *promise = wait_for(f->tracker, "doc-2", 1);
-    db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
-                         "VALUES ('default', 'doc-1', 'document', 'main', 1)");
-    assert_status(ctrack_promise_await(seen), CTRACK_OK); /* so the follower has begun to look */
-    ctrack_promise_release(seen);
+    assert_is_seen(f, seen); /* so the follower has begun to look */
     lose_file_without_memory(f, &l, promise);
 }
 
@@ -107,10 +114,7 @@ static void test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_
 {
     fixture *f = *state;
     log l = {{0}};
-    open_with_log(f, &l);
-    atomic_store(&lacking, true);
-    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
-    await_said(&l, CTRACK_NO_MEMORY, 1);
+    ctrack_promise *promise = wait_without_memory(f, &l, 1);
     lose_file_without_memory(f, &l, promise);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The file's connection: whom it distrusts; and where little is usual: no room, a refused commit, a sound engine, others' checkpoints. */
+/* The file's connection: whom it distrusts; and where little is usual: no room, a refused commit, a sound engine, others'
+ * checkpoints. */
 #include "support.h"
 
 #include <sqlite3.h>
