@@ -83,11 +83,8 @@ static void gather(ct_turn *turn, ct_ticket *own)
         return;
     }
     ct_mutex_lock(&turn->lock);
-    bool few = turn->updates < expected;
-    if (few && turn->skip == 0) {
-        turn->awaited = expected;
-    }
-    bool sleeps = turn->awaited != 0;
+    bool few = turn->updates < expected, sleeps = few && turn->skip == 0;
+    turn->awaited = sleeps ? expected : 0;
     ct_mutex_unlock(&turn->lock);
     if (!sleeps) {
         turn->skip -= few;
