@@ -30,7 +30,7 @@ static int list(ctrack *tracker, const char *file, const char *read_model, const
         }
     }
     if (rows != NULL) {
-        outcome = print_coordinates(format, read_model != NULL ? read_model : "default", rows, kept);
+        outcome = print_coordinates(format, read_model_name(read_model), rows, kept);
     }
     free(rows);
     ctrack_snapshot_free(snapshot);

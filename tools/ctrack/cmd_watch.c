@@ -239,7 +239,7 @@ static int draw_waits(struct watch *watch)
 static void draw_head(struct watch *watch, const ctrack_stats *stats, int key_columns)
 {
     char name[256], file[256];
-    escape_text(watch->read_model != NULL ? watch->read_model : "default", false, name, sizeof name, 60);
+    escape_text(read_model_name(watch->read_model), false, name, sizeof name, 60);
     escape_text(watch->file, false, file, sizeof file, 80);
     printf("%s in %s: %llu keys, %zu changed, %.1f operations/s, %llu waits here", name, file,
            (unsigned long long)stats->keys, watch->changes, watch->rate, (unsigned long long)stats->waits_pending);

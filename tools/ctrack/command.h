@@ -63,6 +63,8 @@ int open_tracker(const char *file, const char *read_model, bool read_only, ctrac
 int look_at_schema(const char *file, int *version, int *newest);
 /** Opens FILE for writing, but only if it is a tracker's already. */
 int open_existing(const char *file, const char *read_model, ctrack **tracker);
+/** The name of the read model that is meant when this one was given, or none. */
+const char *read_model_name(const char *given);
 /** Whether FILE has the read model; says so if not. Without a name it is "default", which a file with none may lack. */
 int find_read_model(ctrack *tracker, const char *file, const char *read_model);
 /** Closes it; a failure to do so counts unless `outcome` is one already. */

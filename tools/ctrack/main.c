@@ -162,6 +162,11 @@ int open_existing(const char *file, const char *read_model, ctrack **tracker)
     return open_tracker(file, read_model, false, tracker);
 }
 
+const char *read_model_name(const char *given)
+{
+    return given != NULL ? given : "default";
+}
+
 int find_read_model(ctrack *tracker, const char *file, const char *read_model)
 {
     ctrack_error error;
@@ -169,7 +174,7 @@ int find_read_model(ctrack *tracker, const char *file, const char *read_model)
     if (ctrack_read_models(tracker, &list, &error) != CTRACK_OK) {
         return fail_library(&error);
     }
-    const char *name = read_model != NULL ? read_model : "default";
+    const char *name = read_model_name(read_model);
     size_t count = ctrack_read_model_list_count(list);
     bool found = count == 0 && read_model == NULL;
     for (size_t i = 0; i < count && !found; i++) {
