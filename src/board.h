@@ -13,7 +13,7 @@
  * Waking happens after the lock is released: ct_board_unlock_and_wake() is the only way out of a section that may have
  * settled waits.
  *
- * Locks, in this order: the turn (commit.h), the board's lock, an abort signal's lock. Nothing foreign runs under any.
+ * Locks, in this order: the turn (turn.h), the board's lock, an abort signal's lock. Nothing foreign runs under any.
  * A board lives until its tracker and the last of its promises have let go.
  */
 #include <stdatomic.h>

@@ -8,114 +8,6 @@
 #include "tracker.h"
 #include "write.h"
 
-/* A group takes no more updates along once it has this many coordinates: nobody shall wait long for others' work. */
-#define GROUP_COORDINATES 4096
-
-/* A head sleeps for others this part of what a group takes, and only if that is longer than timers are late. */
-#define PATIENCE_PART 4
-#define PATIENCE_LEAST 25000
-#define PATIENCE_MOST 10000000
-#define BACKOFF_MOST 63
-
-/* ---------------------------------------------------------------- the turn */
-
-int ct_turn_init(ct_turn *turn)
-{
-    *turn = (ct_turn){.first = NULL};
-    return ct_mutex_init(&turn->lock);
-}
-
-void ct_turn_destroy(ct_turn *turn)
-{
-    ct_mutex_destroy(&turn->lock);
-}
-
-int ct_turn_take(ct_turn *turn, ct_ticket *ticket)
-{
-    if (ct_gate_init(&ticket->gate) != 0) {
-        return -1;
-    }
-    ticket->next = NULL;
-    ct_mutex_lock(&turn->lock);
-    bool head = turn->first == NULL;
-    *(head ? &turn->first : &turn->last->next) = ticket;
-    turn->last = ticket;
-    if (ticket->coordinates != NULL && ++turn->updates == turn->awaited) {
-        turn->awaited = 0;
-        ct_gate_open(&turn->first->gate); /* under the lock: until it has that the head does not leave */
-    }
-    ct_mutex_unlock(&turn->lock);
-    if (!head) {
-        ct_gate_wait(&ticket->gate, CT_NEVER);
-    }
-    return 0;
-}
-
-void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last)
-{
-    ct_mutex_lock(&turn->lock);
-    ct_ticket *head = last->next, *taken_along = own != last ? own->next : NULL;
-    last->next = NULL;
-    turn->first = head;
-    turn->last = head == NULL ? NULL : turn->last;
-    turn->active = own->coordinates != NULL ? turn->updates : turn->active;
-    for (const ct_ticket *ticket = own; ticket != NULL; ticket = ticket->next) {
-        turn->updates -= ticket->coordinates != NULL;
-    }
-    ct_mutex_unlock(&turn->lock);
-    while (taken_along != NULL) {
-        ct_ticket *next = taken_along->next; /* read before its thread may go on */
-        taken_along->done = true;
-        ct_gate_open(&taken_along->gate);
-        taken_along = next;
-    }
-    if (head != NULL) {
-        ct_gate_open(&head->gate);
-    }
-    ct_gate_destroy(&own->gate);
-}
-
-/* The holder of the turn sleeps for the updates that will soon be back. */
-static void gather(ct_turn *turn, ct_ticket *own)
-{
-    size_t expected = turn->active - turn->active / 8;
-    if (turn->patience < PATIENCE_LEAST) {
-        return;
-    }
-    ct_mutex_lock(&turn->lock);
-    bool few = turn->updates < expected, sleeps = few && turn->skip == 0;
-    turn->awaited = sleeps ? expected : 0;
-    ct_mutex_unlock(&turn->lock);
-    if (!sleeps) {
-        turn->skip -= few;
-        return;
-    }
-    ct_gate_wait(&own->gate, ct_clock_monotonic() + turn->patience);
-    ct_mutex_lock(&turn->lock);
-    bool came = turn->awaited == 0;
-    turn->awaited = 0;
-    ct_mutex_unlock(&turn->lock);
-    turn->backoff = came ? turn->backoff / 2 : turn->backoff * 2 + 1;
-    turn->backoff = turn->backoff < BACKOFF_MOST ? turn->backoff : BACKOFF_MOST;
-    turn->skip = came ? 0 : turn->backoff;
-}
-
-/* The last of the updates that the holder of the turn takes along. */
-static ct_ticket *take_along(ct_turn *turn, ct_ticket *own)
-{
-    ct_ticket *last = own;
-    size_t count = own->count;
-    ct_mutex_lock(&turn->lock);
-    while (last->next != NULL && last->next->coordinates != NULL && count < GROUP_COORDINATES) {
-        last = last->next;
-        count += last->count;
-    }
-    ct_mutex_unlock(&turn->lock);
-    return last;
-}
-
-/* ---------------------------------------------------------------- updates */
-
 /* A group of tickets, from the holder's own to the last; one of them may already have failed on its own account. */
 typedef struct group {
     ctrack *tracker;
@@ -334,12 +226,11 @@ ctrack_status ct_commit_update(ctrack *tracker, const ctrack_coordinate *coordin
         return ticket.status;
     }
     ct_turn *turn = &tracker->turn;
-    gather(turn, &ticket);
+    ct_turn_gather(turn, &ticket);
     int64_t start = ct_clock_monotonic();
-    group g = {.tracker = tracker, .own = &ticket, .last = take_along(turn, &ticket)};
+    group g = {.tracker = tracker, .own = &ticket, .last = ct_turn_take_along(turn, &ticket)};
     carry_out(&g);
-    int64_t patience = (ct_clock_monotonic() - start) / PATIENCE_PART;
-    turn->patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
+    ct_turn_took(turn, ct_clock_monotonic() - start);
     ct_tracker_pass(tracker, &ticket, g.last);
     return ticket.status;
 }

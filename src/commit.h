@@ -3,61 +3,9 @@
 #define CT_COMMIT_H
 
 /**
- * The turn, and commits in groups.
- *
- * Whoever wants to use the store queues a ticket; the head of the queue has the turn. So there is one user of the
- * SQLite connection at a time, in order of arrival: background work gets its turn however busy the updates are, and
- * they theirs.
- *
- * An update that gets the turn takes the updates that stand right behind it along: their progress is committed in one
- * transaction, and one fsync serves all. When it passes the turn on, those that were taken along wake and find their
- * outcome in their tickets; then the new head starts.
- *
- * Threads that update in a loop are back a moment later, too late for the new head: without more ado they would split
- * into two halves that take turns, each with an fsync of its own. So a head sleeps until nearly as many updates have
- * queued as were active when the turn was passed: in the last group, or queued behind it. It sleeps for a quarter of
- * the time that the last group took, at most, and never long: a group may have waited seconds for another program's
- * lock. Each time that they have not come it lets twice as many groups go by before it hopes again, so that updates
- * which come by chance hardly wait. (Measured with 16 threads on two cores: groups of 15 instead of 8 and a third more
- * updates, and also beside four busy processes; giving up the processor instead of sleeping, as sched_yield() does, made
- * it five times slower there.)
- *
- * A ticket stands on the stack of its thread. Its `next` is guarded by the turn's lock; the rest belongs to its thread
- * until it queues, then to the holder of the turn until the gate opens.
+ * Updates of a file, committed in groups: those that the holder of the turn takes along (turn.h) are in one transaction.
  */
-#include "board.h"
-#include "store.h"
-#include "sync.h"
-
-typedef struct ct_ticket {
-    struct ct_ticket *next;
-    ct_gate gate;
-    const ctrack_coordinate *coordinates; /* of an update, else NULL */
-    size_t count;
-    ctrack_error *error;
-    ctrack_status status;
-    bool done; /* another update has taken this one along */
-} ct_ticket;
-
-typedef struct ct_turn {
-    ct_mutex lock;
-    ct_ticket *first, *last; /* lock */
-    size_t updates;          /* lock; in the queue */
-    size_t awaited;          /* lock; the head sleeps until there are as many, 0: it does not */
-    /* the rest is the head's */
-    size_t active;          /* updates in the last group, and behind it when it was done */
-    int64_t patience;       /* nanoseconds to sleep for them */
-    unsigned backoff, skip; /* groups not to sleep for after the next disappointment, and still to come */
-} ct_turn;
-
-int ct_turn_init(ct_turn *turn);
-void ct_turn_destroy(ct_turn *turn);
-/** Blocks until the ticket has the turn, or is done. 0, or -1: no resources, and the ticket is not queued. */
-int ct_turn_take(ct_turn *turn, ct_ticket *ticket);
-/** Passes the turn on behind `last`, which is the holder's own ticket or the last one that it took along. */
-void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last);
-
-struct ctrack;
+#include "ctrack.h"
 
 /** ctrack_update() on a file. */
 ctrack_status ct_commit_update(struct ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,

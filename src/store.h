@@ -4,7 +4,7 @@
 
 /**
  * The file: one SQLite connection and the statements on it. What the tables mean stands in
- * migrations/0001_progress.sql. The holder of the turn (commit.h) is the only one who touches a store.
+ * migrations/0001_progress.sql. The holder of the turn (turn.h) is the only one who touches a store.
  *
  * The connection is our own, so it is set up to trust nothing in the file: no triggers, no views, no extensions, no
  * functions from the schema; the schema itself is compared with what the migrations make (migrate.h), and every value

@@ -105,7 +105,7 @@ static int wait_until(ct_gate *gate, int64_t deadline)
  * Before POSIX.1-2024 semaphores time out on the wall clock only, which may be set while we wait. So we wait in slices,
  * and the monotonic clock has the last word: never early. If the wall clock is set back, a slice takes that much
  * longer; the service thread, which sleeps on the monotonic clock, ends the wait in time unless a callback holds it up.
- * Nobody ends the short sleep of whoever holds a turn (commit.c), so short waits are naps, which no clock makes longer.
+ * Nobody ends the short sleep of whoever holds a turn (turn.c), so short waits are naps, which no clock makes longer.
  */
 #define SLICE_NANOSECONDS INT64_C(1000000000)
 #define SHORT_NANOSECONDS INT64_C(20000000)

@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "commit.h"
 #include "error.h"
 #include "fold.h"
 #include "follow.h"

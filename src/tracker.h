@@ -7,10 +7,10 @@
  * Without a file there is no store and no keeper.
  */
 #include "board.h"
-#include "commit.h"
 #include "follower.h"
 #include "keeper.h"
 #include "store.h"
+#include "turn.h"
 
 /** Keyspaces that the transaction under way has added to the file. */
 typedef struct ct_new_keyspaces {

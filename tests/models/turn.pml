@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of the turn in src/commit.c: the queue of tickets that stand on their threads' stacks, sleeping for others,
+ * A model of the turn in src/turn.c: the queue of tickets that stand on their threads' stacks, sleeping for others,
  * taking updates along, and passing the turn on.
  *
  * THREADS threads queue ROUNDS tickets each, one after the other; whether one is an update is chosen anew every time.
