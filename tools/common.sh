@@ -4,8 +4,9 @@
 
 # What it takes to build, and to look at the files.
 build_packages="gcc libc6-dev cmake ninja-build pkgconf libsqlite3-dev sqlite3 uthash-dev libxxhash-dev"
-# What the tests need beyond that.
-test_packages="g++ libcmocka-dev libuv1-dev spin gcovr python3 doxygen mandoc zsh dpkg-dev e2fsprogs xfsprogs clang-14 libclang-rt-14-dev"
+# What the tests need beyond that. zlib1g-dev: sqlite3.pc asks for it where a program is linked with -static; file: cpack,
+# when it looks for what is to be in a package.
+test_packages="g++ zlib1g-dev file libcmocka-dev libuv1-dev spin gcovr python3 doxygen mandoc zsh dpkg-dev e2fsprogs xfsprogs clang-14 libclang-rt-14-dev"
 
 say() {
     printf '\n=== %s\n' "$*"

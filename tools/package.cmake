@@ -19,7 +19,7 @@ if(CTRACK_BUILD_TOOLS)
 endif()
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # and the trigger that runs ldconfig
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # and the scripts that run ldconfig
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 # dpkg-shlibdeps goes by the calls that are used, and cannot know of the SQL.

@@ -13,6 +13,14 @@ if ! command -v dpkg-shlibdeps >/dev/null; then
 fi
 
 rm -rf "$directory/deb" "$root"
+# The packages' scripts have the loader look at its directories again. Those are the machine's, which a test leaves alone,
+# and an ordinary user has to: instead it is noted. dpkg also wants what an ordinary user's PATH lacks.
+told=$directory/deb/told
+mkdir -p "$directory/deb/bin"
+printf '#!/bin/sh\necho ldconfig >>"%s"\n' "$told" >"$directory/deb/bin/ldconfig"
+chmod +x "$directory/deb/bin/ldconfig"
+PATH=$directory/deb/bin:$PATH:/usr/sbin:/sbin
+
 "$cpack" -G DEB --config "$directory/build/CPackConfig.cmake" -B "$directory/deb"
 
 # package NAME DEPENDENCY FILE...: NAME depends on what it must, and these files are in it.
@@ -59,6 +67,10 @@ fi
 mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates"
 touch "$root/var/lib/dpkg/status" "$root/var/lib/dpkg/available"
 install_or_remove -i "$directory"/deb/*.deb
+if [ ! -e "$told" ]; then
+    echo "installing does not run ldconfig: the loader would not find the library" >&2
+    exit 1
+fi
 
 rm -f "$directory"/deb.db*
 "$root/usr/bin/ctrack" update "$directory/deb.db" doc-7:document:main=12
