@@ -102,6 +102,9 @@
  * the caller, may be NULL, and is filled whenever a call fails. Strings and arrays passed in are borrowed for the call
  * and copied if kept. A tracker, array, text, callback or out-parameter that is NULL where one is needed is
  * CTRACK_INVALID. Unless a call says otherwise any thread may call it at any time.
+ *
+ * CTRACK_INTERNAL, which no call should ever return, means that the library was about to write what must not be in the
+ * file. Nothing has changed then, and the message is what we need to know.
  */
 
 #include <stdbool.h>
@@ -167,7 +170,8 @@ typedef enum ctrack_status {
     CTRACK_CORRUPT = 14,   /**< the file is damaged, or is not ctrack's */
     CTRACK_SCHEMA = 15,    /**< the file is newer than the library */
     CTRACK_FORMAT = 16,    /**< a dump, token or key text that cannot be read */
-    CTRACK_FORKED = 17     /**< the handle was made by a parent process */
+    CTRACK_FORKED = 17,    /**< the handle was made by a parent process */
+    CTRACK_INTERNAL = 18   /**< a fault of ctrack's own, found before it could get into the file; please report it */
 } ctrack_status;
 
 /** Where a failing call explains itself. Belongs to the caller; needs no initialisation and no release. */

@@ -7,9 +7,12 @@
 -- SQLite has one writer at a time, so the order of seq is the order of commits: the rows behind the last seq that a
 -- tracker has seen are exactly what it has not seen yet. The newest row is never deleted, so that no seq occurs twice.
 
+-- The CHECKs of our tables speak of one row each, so they tell of what its writer has done wrong: ctrack then says that the
+-- fault is its own, and nothing is written. Ids and numbers of the log are above 0, which is what "none" is in C.
+
 -- The few combinations of read model, scope and branch.
 CREATE TABLE ctrack_keyspace (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY CHECK (id > 0),
     read_model TEXT NOT NULL,
     scope TEXT NOT NULL,
     branch TEXT NOT NULL,
@@ -18,15 +21,15 @@ CREATE TABLE ctrack_keyspace (
 
 -- The dictionary of keys. A key gets its row when it is folded for the first time.
 CREATE TABLE ctrack_coordinate (
-    id INTEGER PRIMARY KEY,
-    keyspace_id INTEGER NOT NULL REFERENCES ctrack_keyspace (id),
+    id INTEGER PRIMARY KEY CHECK (id > 0),
+    keyspace_id INTEGER NOT NULL CHECK (keyspace_id > 0) REFERENCES ctrack_keyspace (id),
     document_id TEXT NOT NULL,
     UNIQUE (keyspace_id, document_id)
 ) STRICT;
 
 -- What is folded: the progress of each key. updated_at is in milliseconds since 1970, UTC.
 CREATE TABLE ctrack_latest (
-    coordinate_id INTEGER PRIMARY KEY REFERENCES ctrack_coordinate (id),
+    coordinate_id INTEGER PRIMARY KEY CHECK (coordinate_id > 0) REFERENCES ctrack_coordinate (id),
     operation_index INTEGER NOT NULL CHECK (operation_index >= 0),
     updated_at INTEGER NOT NULL
 ) STRICT;
@@ -42,6 +45,7 @@ CREATE TABLE ctrack_advance (
     keyspace_id INTEGER,
     document_id TEXT,
     CHECK ((coordinate_id IS NULL) <> (keyspace_id IS NULL)),
+    CHECK (coalesce(coordinate_id, keyspace_id) > 0),
     CHECK (document_id IS NULL OR keyspace_id IS NOT NULL),
     CHECK (operation_index IS NULL OR coordinate_id IS NOT NULL OR document_id IS NOT NULL)
 ) STRICT;

@@ -66,11 +66,8 @@ static ctrack_status bind_known(ctrack *tracker, const ct_advance *advance, int6
 static ctrack_status bind_new(ctrack *tracker, const ct_advance *advance, int64_t now, sqlite3_stmt *statement, int *at,
                               ctrack_error *error)
 {
-    ct_mutex_lock(&tracker->board->lock);
-    ct_keyspace *keyspace = ct_map_keyspace_of(tracker->board->map, advance->entry);
-    ct_mutex_unlock(&tracker->board->lock);
     int64_t keyspace_id;
-    ctrack_status status = ct_write_keyspace(tracker, keyspace, &keyspace_id, error);
+    ctrack_status status = ct_write_keyspace_of(tracker, advance->entry, &keyspace_id, error);
     if (status == CTRACK_OK) {
         size_t length;
         const char *document_id = ct_map_document_of(advance->entry, &length);

@@ -71,6 +71,12 @@ ctrack_status ct_error_no_memory(ctrack_error *error)
     return ct_error_set(error, CTRACK_NO_MEMORY, "out of memory; nothing has changed");
 }
 
+ctrack_status ct_error_ours(ctrack_error *error, const char *what)
+{
+    return ct_error_set(error, CTRACK_INTERNAL, "a fault of ctrack's own, please report it; nothing has changed: %s",
+                        what);
+}
+
 const char *ct_error_key(const ctrack_key *key, char text[CT_KEY_TEXT_SIZE])
 {
     const char *const components[3] = {key->document_id, key->scope, key->branch};
@@ -114,6 +120,7 @@ const char *ctrack_status_name(ctrack_status status)
         NAME(CTRACK_SCHEMA);
         NAME(CTRACK_FORMAT);
         NAME(CTRACK_FORKED);
+        NAME(CTRACK_INTERNAL);
 #undef NAME
     }
     return "CTRACK_UNKNOWN";

@@ -25,6 +25,9 @@ ctrack_status ct_error_context(ctrack_error *error, ctrack_status status, const 
 /** The usual message for memory that has run out. */
 ctrack_status ct_error_no_memory(ctrack_error *error);
 
+/** What the library itself has done wrong, said before it does harm: in every build, where an assert would be in some. */
+ctrack_status ct_error_ours(ctrack_error *error, const char *what);
+
 /** A key as text for a message, shortened with "…" in the middle of components that are long. Returns `text`. */
 #define CT_KEY_TEXT_SIZE 200
 const char *ct_error_key(const ctrack_key *key, char text[CT_KEY_TEXT_SIZE]);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "rewrite.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,17 +17,13 @@
 /* Puts the list into ctrack_latest. */
 static ctrack_status insert_all(ctrack *tracker, ctrack_error *error)
 {
-    ct_board *board = tracker->board;
     ct_fold *fold = ct_fold_new();
     ctrack_status status = fold != NULL ? CTRACK_OK : ct_error_no_memory(error);
     int64_t now = ct_clock_wall();
     for (size_t i = 0; i < tracker->advances.count && status == CTRACK_OK; i++) {
         const ct_advance *advance = &tracker->advances.items[i];
-        ct_mutex_lock(&board->lock);
-        ct_keyspace *keyspace = ct_map_keyspace_of(board->map, advance->entry);
-        ct_mutex_unlock(&board->lock);
         int64_t keyspace_id;
-        status = ct_write_keyspace(tracker, keyspace, &keyspace_id, error);
+        status = ct_write_keyspace_of(tracker, advance->entry, &keyspace_id, error);
         if (status == CTRACK_OK) {
             size_t length;
             const char *document_id = ct_map_document_of(advance->entry, &length);
@@ -161,12 +156,9 @@ static ctrack_status forget_entry(ctrack *tracker, const ct_entry *entry, ctrack
     bool row = false;
     size_t length;
     const char *document_id = ct_map_document_of(entry, &length);
-    ct_mutex_lock(&tracker->board->lock);
-    ct_keyspace *keyspace = ct_map_keyspace_of(tracker->board->map, entry);
-    ct_mutex_unlock(&tracker->board->lock);
-    int64_t keyspace_id = keyspace->file_id;
-    assert(keyspace_id != 0); /* what has progress is in the file */
-    ctrack_status status = ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error);
+    int64_t keyspace_id;
+    ctrack_status status = ct_write_keyspace_of(tracker, entry, &keyspace_id, error);
+    status = status == CTRACK_OK ? ct_store_statement(store, CT_FOLD_FIND_COORDINATE, &find, error) : status;
     status = status == CTRACK_OK ? ct_store_statement(store, CT_FORGET_LATEST, &forget, error) : status;
     if (status != CTRACK_OK) {
         return status;
@@ -328,12 +320,13 @@ static ctrack_status transfer_row(transfer *t, const ct_dump_row *row, int first
     if (first == CT_DUMP_READ_MODEL) {
         t->own = strcmp(row->text[CT_DUMP_READ_MODEL], store->read_model) == 0;
     }
-    if (first < CT_DUMP_DOCUMENT_ID) {
-        status = ct_store_keyspace(store, row->text[CT_DUMP_READ_MODEL], row->text[CT_DUMP_SCOPE],
-                                   row->text[CT_DUMP_BRANCH], &t->keyspace_id, error);
-    }
-    if (status == CTRACK_OK && t->own) {
+    if (t->own) {
         status = prepare_row(t->tracker, row, first, &t->keyspace, error);
+    }
+    if (status == CTRACK_OK && first < CT_DUMP_DOCUMENT_ID) { /* the map is told the ids of its own keyspaces */
+        status = t->own ? ct_write_keyspace(t->tracker, t->keyspace, &t->keyspace_id, error)
+                        : ct_store_keyspace(store, row->text[CT_DUMP_READ_MODEL], row->text[CT_DUMP_SCOPE],
+                                            row->text[CT_DUMP_BRANCH], &t->keyspace_id, error);
     }
     if (status == CTRACK_OK) {
         status = ct_fold_add(t->fold, t->keyspace_id, row->text[CT_DUMP_DOCUMENT_ID], row->length[CT_DUMP_DOCUMENT_ID],

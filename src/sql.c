@@ -29,9 +29,23 @@ static ctrack_status status_of(int code)
     }
 }
 
+/*
+ * Whether a row was refused for its own sake: what a CHECK, NOT NULL or a column's type says of one row holds for
+ * whatever the file has in others, so only we can have been wrong. (A UNIQUE that is broken may be the file's fault.) A
+ * host's connection may give codes that say less than what SQLite knows.
+ */
+static bool row_is_wrong(sqlite3 *db, int code)
+{
+    code = code == SQLITE_CONSTRAINT ? sqlite3_extended_errcode(db) : code;
+    return code == SQLITE_CONSTRAINT_CHECK || code == SQLITE_CONSTRAINT_NOTNULL || code == SQLITE_CONSTRAINT_DATATYPE;
+}
+
 ctrack_status ct_sql_fail(sqlite3 *db, int code, const char *doing, ctrack_error *error)
 {
     const char *reason = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    if (row_is_wrong(db, code)) {
+        return ct_error_ours(error, reason);
+    }
     return ct_error_set(error, status_of(code), "cannot %s: %s (SQLite %d)", doing, reason, code);
 }
 

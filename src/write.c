@@ -62,6 +62,14 @@ ctrack_status ct_write_keyspace(ctrack *tracker, ct_keyspace *keyspace, int64_t 
     return CTRACK_OK;
 }
 
+ctrack_status ct_write_keyspace_of(ctrack *tracker, const ct_entry *entry, int64_t *id, ctrack_error *error)
+{
+    ct_mutex_lock(&tracker->board->lock);
+    ct_keyspace *keyspace = ct_map_keyspace_of(tracker->board->map, entry);
+    ct_mutex_unlock(&tracker->board->lock);
+    return ct_write_keyspace(tracker, keyspace, id, error);
+}
+
 ctrack_status ct_write_rewind(ctrack *tracker, int64_t keyspace_id, const char *document_id, size_t length,
                               ctrack_error *error)
 {

@@ -15,8 +15,14 @@ ctrack_status ct_write_begin(ctrack *tracker, bool *followed, ctrack_error *erro
 /** Ends: commits if `status` is CTRACK_OK, else rolls back. Returns `status`, or why the commit failed. */
 ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *error);
 
-/** The id of a keyspace in the file; it is added if need be, which the end of the transaction makes final. */
+/**
+ * The id of a keyspace in the file. What the map has not been told is looked up there, and the keyspace added if need
+ * be, which the end of the transaction makes final. Whoever writes a row asks here: what the map knows is not all that
+ * the file has.
+ */
 ctrack_status ct_write_keyspace(ctrack *tracker, ct_keyspace *keyspace, int64_t *id, ctrack_error *error);
+/** The same of the keyspace that an entry's key is in. */
+ctrack_status ct_write_keyspace_of(ctrack *tracker, const ct_entry *entry, int64_t *id, ctrack_error *error);
 
 /** Appends a row that says: forgotten (a document), or all of the keyspace's read model replaced (NULL). It counts as
  * folded, so everything before it must be (ct_fold_all()). */

@@ -83,6 +83,16 @@ static void restore_well(ctrack *tracker, text *t, unsigned mode)
     }
 }
 
+static void remove_database(const fixture *f)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        char name[300];
+        snprintf(name, sizeof name, "%s%s", f->path, endings[i]);
+        unlink(name);
+    }
+}
+
 static void assert_same_text(const text *a, const text *b)
 {
     assert_int_equal(a->length, b->length);
@@ -787,6 +797,32 @@ static void test_a_gigabyte_on_one_line_is_refused_before_it_is_read(void **stat
 
 /* ---------------------------------------------------------------- damaged files */
 
+static void test_a_key_that_was_restored_can_be_forgotten_at_once(void **state)
+{
+    fixture *f = *state;
+    static const unsigned modes[] = {CTRACK_RESTORE_EMPTY, CTRACK_RESTORE_MERGE, CTRACK_RESTORE_REPLACE};
+    text t = from("[[\"order-1:scope:draft\",5],[\"order-2:scope:draft\",5]]");
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        remove_database(f); /* a file that has never heard of the scope, and neither has the tracker */
+        f->tracker = open_file(f->path);
+        ctrack *other = open_file(f->path);
+        ctrack_key forgotten = {"order-1", "scope", "draft"}, kept = {"order-2", "scope", "draft"};
+        ctrack_coordinate later = coordinate("order-1", "scope", "draft", 7);
+        restore_well(f->tracker, &t, modes[i]);
+        assert_status(ctrack_forget(f->tracker, &forgotten, 1, &f->error), CTRACK_OK);
+        assert_status(ctrack_check(f->path, -1, NULL, NULL, NULL, NULL), CTRACK_OK);
+        assert_status(ctrack_refresh(other, &f->error), CTRACK_OK);
+        assert_int_equal(latest_of(other, forgotten), NEVER_SEEN);
+        assert_int_equal(latest_of(other, kept), 5);
+        assert_status(ctrack_update(f->tracker, &later, 1, NULL), CTRACK_OK);
+        close_tracker(&other);
+        reopen(f);
+        assert_int_equal(latest_of(f->tracker, forgotten), 7);
+        close_tracker(&f->tracker);
+    }
+    free(t.bytes);
+}
+
 static void test_a_damaged_file_is_not_dumped_as_if_it_were_whole(void **state)
 {
     fixture *f = *state;
@@ -836,6 +872,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_input_that_is_refused_changes_nothing),
         TEST_BOTH(test_a_read_that_fails_changes_nothing),
         TEST_BOTH(test_a_gigabyte_on_one_line_is_refused_before_it_is_read),
+        TEST(test_a_key_that_was_restored_can_be_forgotten_at_once),
         TEST_ON_FILE(test_a_damaged_file_is_not_dumped_as_if_it_were_whole),
     };
     return SUPPORT_MAIN(argc, argv, "dump and restore", tests, NULL);

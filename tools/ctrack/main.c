@@ -88,6 +88,7 @@ int exit_status(ctrack_status status)
     case CTRACK_FULL:
     case CTRACK_IO:
     case CTRACK_FORKED:
+    case CTRACK_INTERNAL:
         break;
     }
     return EXIT_IO;
