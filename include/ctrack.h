@@ -212,7 +212,9 @@ typedef struct ctrack_options {
      * ctrack_export(), ctrack_read_models()). That call then returns the errors of loading. For a program that asks a
      * large file little, and ends. With `follow` all is loaded at once. */
     bool lazy;
-    int64_t busy_timeout_ms;  /**< how long to wait for another process's write lock; negative: the default, 5 s */
+    /** How long a call waits for another process's write lock; negative: the default, 5 s. Nothing else waits with it:
+     * what others commit is seen, and waits end, meanwhile. */
+    int64_t busy_timeout_ms;
     ctrack_log_callback *log; /**< NULL: silent */
     void *log_argument;       /**< what the log callback is given */
     bool follow;              /**< see what other processes commit as it happens, even while no wait is pending */

@@ -136,15 +136,15 @@ static ctrack_status append(ctrack *tracker, ctrack_error *error)
     return status;
 }
 
-/* Commits the list; made anew if others have committed since it was made. */
-static ctrack_status commit(const group *g, bool *followed, ctrack_error *error)
+/* Commits the list; made anew if others have committed, or had the lock, since it was made. */
+static ctrack_status commit(const group *g, bool *anew, ctrack_error *error)
 {
     ctrack *tracker = g->tracker;
-    ctrack_status status = ct_write_begin(tracker, followed, error);
+    ctrack_status status = ct_write_begin(tracker, anew, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    if (*followed) {
+    if (*anew) {
         prepare(g);
     }
     status = ct_write_end(tracker, append(tracker, error), error);

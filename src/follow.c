@@ -186,7 +186,7 @@ ctrack_status ct_follow(ctrack *tracker, bool *followed, ctrack_error *error)
 
 ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
 {
-    ct_ticket ticket = {0};
+    ct_ticket ticket = {.reads = true};
     bool followed;
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);

@@ -105,8 +105,8 @@ ctrack_status ct_rewrite_hydrate(ctrack *tracker, const ctrack_coordinate *entri
     if (tracker->store == NULL) {
         status = ct_board_prepare(tracker->board, entries, count, true, &tracker->advances, error);
     } else {
-        bool followed;
-        status = ct_write_begin(tracker, &followed, error);
+        bool anew;
+        status = ct_write_begin(tracker, &anew, error);
         if (status == CTRACK_OK) {
             status = ct_write_end(tracker, hydrate_file(tracker, entries, count, error), error);
         }
@@ -186,8 +186,8 @@ static ctrack_status forget_all(ctrack *tracker, ctrack_error *error)
 
 static ctrack_status forget_in_file(ctrack *tracker, const ctrack_key *keys, size_t count, ctrack_error *error)
 {
-    bool followed;
-    ctrack_status status = ct_write_begin(tracker, &followed, error);
+    bool anew;
+    ctrack_status status = ct_write_begin(tracker, &anew, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -395,8 +395,8 @@ static bool concerns(const ct_restored *restored, const char *read_model)
 static ctrack_status restore_file(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                   ctrack_error *error)
 {
-    bool followed;
-    ctrack_status status = ct_write_begin(tracker, &followed, error);
+    bool anew;
+    ctrack_status status = ct_write_begin(tracker, &anew, error);
     if (status == CTRACK_OK) {
         status = ct_write_end(tracker, restore_rows(tracker, restored, mode, error), error);
     }
@@ -453,7 +453,7 @@ static ctrack_status look(ctrack *tracker, const ct_restored *restored, ctrack_r
 ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                  ctrack_error *error)
 {
-    ct_ticket ticket = {0};
+    ct_ticket ticket = {.reads = restored->rows == NULL};
     if (tracker->store == NULL && restored->count > 1) {
         return ct_error_set(error, CTRACK_INVALID, "a tracker in memory holds one read model, the dump has %zu",
                             restored->count);

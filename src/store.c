@@ -182,6 +182,19 @@ ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ct
     return status;
 }
 
+/* Tries once for the writer lock. */
+static ctrack_status try_to_begin(ct_store *store, ctrack_error *error)
+{
+    ctrack_status status = ct_store_check_file(store, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    store->one_try = true;
+    status = ct_store_run(store, CT_BEGIN_IMMEDIATE, "lock the file for writing", error);
+    store->one_try = false;
+    return status;
+}
+
 ctrack_status ct_store_begin(ct_store *store, ctrack_error *error)
 {
     if (store->read_only) {
@@ -191,12 +204,20 @@ ctrack_status ct_store_begin(ct_store *store, ctrack_error *error)
         return ct_error_set(error, CTRACK_IO,
                             "an earlier commit failed and its outcome on disk is unknown: open the tracker again");
     }
-    ctrack_status status = ct_store_check_file(store, error);
-    if (status != CTRACK_OK) {
+    store->appended_seq = 0;
+    ctrack_status status = try_to_begin(store, error);
+    if (status != CTRACK_BUSY) {
         return status;
     }
-    store->appended_seq = 0;
-    return ct_store_run(store, CT_BEGIN_IMMEDIATE, "lock the file for writing", error);
+    int64_t until = ct_clock_deadline(ct_clock_monotonic(), store->busy_timeout_ms);
+    while (status == CTRACK_BUSY && ct_clock_monotonic() < until) {
+        if (store->idle != NULL) {
+            store->idle(store->idle_argument);
+        }
+        ct_thread_nap(NAP_NANOSECONDS);
+        status = try_to_begin(store, error);
+    }
+    return status;
 }
 
 void ct_store_rollback(ct_store *store)
@@ -484,7 +505,7 @@ static int try_again(void *argument, int tries)
     if (tries == 0) {
         store->busy_until = ct_clock_deadline(now, store->busy_timeout_ms);
     }
-    if (now >= store->busy_until) {
+    if (store->one_try || now >= store->busy_until) {
         return 0;
     }
     ct_thread_nap(NAP_NANOSECONDS);

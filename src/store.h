@@ -79,6 +79,9 @@ typedef struct ct_store {
     ino_t inode;
     int64_t busy_timeout_ms;
     int64_t busy_until;   /* while a lock is tried for */
+    bool one_try;         /* SQLite's busy handler is not to wait */
+    void (*idle)(void *); /* called while ct_store_begin() waits, when nothing is under way; NULL: nobody wants that */
+    void *idle_argument;
     bool exposed;         /* to the WAL-reset bug */
     bool broken;          /* a commit's outcome is unknown: nothing is written any more */
     atomic_bool loaded;   /* progress has been read once; set by the holder of the turn */
@@ -131,7 +134,10 @@ ctrack_status ct_store_run(ct_store *store, ct_statement which, const char *doin
 /** SQLite's data version, and whether another connection has committed since the version that the store remembers. */
 ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ctrack_error *error);
 
-/** Begins a transaction that writes. CTRACK_READ_ONLY; CTRACK_IO once the store is broken. */
+/**
+ * Begins a transaction that writes. Waits for the writer lock as long as the busy timeout says; while it does, others may
+ * use the store, see ct_store.idle. CTRACK_READ_ONLY; CTRACK_BUSY; CTRACK_IO once the store is broken.
+ */
 ctrack_status ct_store_begin(ct_store *store, ctrack_error *error);
 /** Commits; if that fails, nothing of the transaction remains, unless the store is broken by it. */
 ctrack_status ct_store_commit(ct_store *store, ctrack_error *error);

@@ -14,6 +14,7 @@
 #include "rewrite.h"
 #include "snapshot.h"
 #include "text.h"
+#include "write.h"
 
 void ct_tracker_log(const ctrack *tracker, const ctrack_error *error)
 {
@@ -146,6 +147,10 @@ static ctrack_status load(ctrack *tracker, const char *path, ctrack_error *error
 static ctrack_status open_store(ctrack *tracker, const char *path, const ctrack_options *options, ctrack_error *error)
 {
     ctrack_status status = ct_store_open(path, options, &tracker->store, error);
+    if (status == CTRACK_OK) {
+        tracker->store->idle = ct_write_idle;
+        tracker->store->idle_argument = tracker;
+    }
     bool wanted = !options->lazy || options->follow;
     bool current = status == CTRACK_OK && ct_store_is_current(tracker->store);
     status = wanted && current ? load(tracker, path, error) : status;
@@ -233,7 +238,7 @@ ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate *coordinate
 /* Of a tracker that has not loaded: asks the file. */
 static ctrack_status look_up(ctrack *tracker, const ctrack_key *key, int64_t *operation_index)
 {
-    ct_ticket ticket = {0};
+    ct_ticket ticket = {.reads = true};
     int64_t index;
     ctrack_status status = ct_text_check_key(key, "key", NULL);
     if (status != CTRACK_OK) {
@@ -396,7 +401,7 @@ ctrack_status ctrack_resume(ctrack *tracker, ctrack_error *error)
 
 static ctrack_status store_stats(ctrack *tracker, ctrack_stats *stats, ctrack_error *error)
 {
-    ct_ticket ticket = {0};
+    ct_ticket ticket = {.reads = true};
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }

@@ -28,14 +28,14 @@ int ct_turn_take(ct_turn *turn, ct_ticket *ticket)
     if (ct_gate_init(&ticket->gate) != 0) {
         return -1;
     }
-    ticket->next = NULL;
+    ticket->next = ticket->lender = NULL;
     ct_mutex_lock(&turn->lock);
     bool head = turn->first == NULL;
     *(head ? &turn->first : &turn->last->next) = ticket;
     turn->last = ticket;
     if (ticket->coordinates != NULL && ++turn->updates == turn->awaited) {
         turn->awaited = 0;
-        ct_gate_open(&turn->first->gate); /* under the lock: until it has that the head does not leave */
+        ct_gate_open(&turn->first->gate); /* the head does not leave before that */
     }
     ct_mutex_unlock(&turn->lock);
     if (!head) {
@@ -44,8 +44,19 @@ int ct_turn_take(ct_turn *turn, ct_ticket *ticket)
     return 0;
 }
 
+static void give_back(ct_ticket *own)
+{
+    ct_ticket *lender = own->lender;
+    ct_gate_destroy(&own->gate);
+    ct_gate_open(&lender->gate);
+}
+
 void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last)
 {
+    if (own->lender != NULL) {
+        give_back(own);
+        return;
+    }
     ct_mutex_lock(&turn->lock);
     ct_ticket *head = last->next, *taken_along = own != last ? own->next : NULL;
     last->next = NULL;
@@ -68,6 +79,39 @@ void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last)
     ct_gate_destroy(&own->gate);
 }
 
+/* Takes those that only read out of the queue. The holder's own ticket stays the first, so the queue is never empty. */
+static ct_ticket *take_readers(ct_turn *turn)
+{
+    ct_ticket *readers = NULL, **end = &readers;
+    ct_mutex_lock(&turn->lock);
+    ct_ticket *kept = turn->first;
+    for (ct_ticket *ticket = kept->next; ticket != NULL; ticket = ticket->next) {
+        if (ticket->reads) {
+            *end = ticket;
+            end = &ticket->next;
+        } else {
+            kept->next = ticket;
+            kept = ticket;
+        }
+    }
+    *end = kept->next = NULL;
+    turn->last = kept;
+    ct_mutex_unlock(&turn->lock);
+    return readers;
+}
+
+void ct_turn_lend(ct_turn *turn)
+{
+    ct_ticket *own = turn->first, *reader = take_readers(turn);
+    while (reader != NULL) {
+        ct_ticket *next = reader->next; /* read before its thread may go on */
+        reader->lender = own;
+        ct_gate_open(&reader->gate);
+        ct_gate_wait(&own->gate, CT_NEVER);
+        reader = next;
+    }
+}
+
 void ct_turn_gather(ct_turn *turn, ct_ticket *own)
 {
     size_t expected = turn->active - turn->active / 8;
@@ -82,11 +126,14 @@ void ct_turn_gather(ct_turn *turn, ct_ticket *own)
         turn->skip -= few;
         return;
     }
-    ct_gate_wait(&own->gate, ct_clock_monotonic() + turn->patience);
+    bool woken = ct_gate_wait(&own->gate, ct_clock_monotonic() + turn->patience);
     ct_mutex_lock(&turn->lock);
     bool came = turn->awaited == 0;
     turn->awaited = 0;
     ct_mutex_unlock(&turn->lock);
+    if (came && !woken) {                   /* GCOVR_EXCL_BR_LINE: they came just when the time was up */
+        ct_gate_wait(&own->gate, CT_NEVER); /* GCOVR_EXCL_LINE: it is open */
+    }
     turn->backoff = came ? turn->backoff / 2 : turn->backoff * 2 + 1;
     turn->backoff = turn->backoff < BACKOFF_MOST ? turn->backoff : BACKOFF_MOST;
     turn->skip = came ? 0 : turn->backoff;

@@ -22,6 +22,16 @@
  * updates, and also beside four busy processes; giving up the processor instead of sleeping, as sched_yield() does, made
  * it five times slower there.)
  *
+ * SQLite's writer lock may be held by others for long. Whoever has the turn and does not get that lock does not sleep on
+ * it: between two tries, when no transaction is open and nothing is on its way to the board, it lends the turn to the
+ * queued tickets that only read, such as a follower's. Each gives it back to the lender. So what others commit is seen,
+ * and waits wake, whoever waits for a lock. A lender serves those who have queued by then, and tries again: whoever reads
+ * all the time does not keep it from trying.
+ *
+ * A gate opens once for each thing that its thread waits for: to be the head (or done), to have been joined, to have the
+ * turn given back. So whoever sleeps for others takes what has opened its gate, even if it came too late: else the first
+ * loan would seem to be over when it has just begun.
+ *
  * A ticket stands on the stack of its thread. Its `next` is guarded by the turn's lock; the rest belongs to its thread
  * until it queues, then to the holder of the turn until the gate opens.
  */
@@ -35,7 +45,9 @@ typedef struct ct_ticket {
     size_t count;
     ctrack_error *error;
     ctrack_status status;
-    bool done; /* another update has taken this one along */
+    bool reads;               /* it changes nothing in the store, so it may borrow the turn; set before it queues */
+    bool done;                /* another update has taken this one along */
+    struct ct_ticket *lender; /* whom the turn is to be given back to; NULL: it is not borrowed */
 } ct_ticket;
 
 typedef struct ct_turn {
@@ -53,8 +65,13 @@ int ct_turn_init(ct_turn *turn);
 void ct_turn_destroy(ct_turn *turn);
 /** Blocks until the ticket has the turn, or is done. 0, or -1: no resources, and the ticket is not queued. */
 int ct_turn_take(ct_turn *turn, ct_ticket *ticket);
-/** Passes the turn on behind `last`, which is the holder's own ticket or the last one that it took along. */
+/** Passes the turn on behind `last`, which is the holder's own ticket or the last one that it took along. What was
+ * borrowed is given back. */
 void ct_turn_pass(ct_turn *turn, ct_ticket *own, ct_ticket *last);
+
+/** Lends the turn to each ticket in the queue that only reads, in order, and has it back when it returns. Nothing of the
+ * holder's is under way in the store. */
+void ct_turn_lend(ct_turn *turn);
 
 /** Before an update that has the turn takes others along: sleeps for those that will soon be back. */
 void ct_turn_gather(ct_turn *turn, ct_ticket *own);

@@ -7,18 +7,28 @@
 #include "follow.h"
 #include "sql.h"
 
-ctrack_status ct_write_begin(ctrack *tracker, bool *followed, ctrack_error *error)
+void ct_write_idle(void *argument)
 {
+    ctrack *tracker = argument;
+    ct_board_cancel(tracker->board, &tracker->advances);
+    ct_turn_lend(&tracker->turn);
+}
+
+ctrack_status ct_write_begin(ctrack *tracker, bool *anew, ctrack_error *error)
+{
+    size_t listed = tracker->advances.count;
     ctrack_status status = ct_store_begin(tracker->store, error);
     if (status != CTRACK_OK) {
         return status;
     }
     atomic_store(&tracker->committing, true);
     int64_t version;
-    status = ct_store_look(tracker->store, &version, followed, error);
-    if (status == CTRACK_OK && *followed) {
+    bool changed;
+    status = ct_store_look(tracker->store, &version, &changed, error);
+    *anew = changed || tracker->advances.count < listed;
+    if (status == CTRACK_OK && changed) {
         ct_board_cancel(tracker->board, &tracker->advances);
-        status = ct_follow(tracker, followed, error);
+        status = ct_follow(tracker, &changed, error);
     }
     if (status != CTRACK_OK) {
         ct_store_rollback(tracker->store);

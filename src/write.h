@@ -8,9 +8,11 @@
  */
 #include "tracker.h"
 
-/** Begins; *followed says whether there was anything to catch up with: then the tracker's list has been given up, since
- * it was made from what is no longer true. On an error nothing has begun. */
-ctrack_status ct_write_begin(ctrack *tracker, bool *followed, ctrack_error *error);
+/** Begins; *anew says that the tracker's list has been given up: others have committed, or the lock had to be waited for.
+ * It is made anew then, from what is true now. On an error nothing has begun. */
+ctrack_status ct_write_begin(ctrack *tracker, bool *anew, ctrack_error *error);
+/** What a tracker does while it waits for the writer lock (ct_store.idle): gives its list up and lends the turn. */
+void ct_write_idle(void *tracker);
 
 /** Ends: commits if `status` is CTRACK_OK, else rolls back. Returns `status`, or why the commit failed. */
 ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *error);

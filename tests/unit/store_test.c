@@ -103,6 +103,24 @@ static void test_a_sound_engine_checkpoints_without_the_writers_lock(void **stat
     update(f->tracker, "doc-1", 2);
 }
 
+/* Such as one that nobody else has. */
+static void test_a_store_without_a_turn_waits_for_the_lock_too(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    ct_store *store;
+    options.read_model = "default";
+    options.busy_timeout_ms = 5;
+    assert_status(ct_store_open(f->path, &options, &store, NULL), CTRACK_OK);
+    struct sqlite3 *writer = db_open(f->path);
+    db_run(writer, "BEGIN IMMEDIATE");
+    assert_status(ct_store_begin(store, &f->error), CTRACK_BUSY);
+    db_run(writer, "ROLLBACK");
+    db_close(writer);
+    assert_status(ct_store_begin(store, &f->error), CTRACK_OK);
+    ct_store_close(store);
+}
+
 /* ---------------------------------------------------------------- small things */
 
 static void test_a_busy_timeout_ends_in_a_month_at_most(void **state)
@@ -165,6 +183,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_log_that_others_have_cut_off_is_begun_anew),
         TEST_ON_FILE(test_a_commit_that_is_refused_for_now_breaks_nothing),
         TEST_ON_FILE(test_a_sound_engine_checkpoints_without_the_writers_lock),
+        TEST_ON_FILE(test_a_store_without_a_turn_waits_for_the_lock_too),
         TEST(test_a_busy_timeout_ends_in_a_month_at_most),
         TEST_ON_FILE(test_the_same_number_on_another_device_is_another_file),
         TEST_ON_FILE(test_a_look_up_that_fails_says_so),
