@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The follower's thread while memory lacks: it says so, and goes on once there is some. */
+/* The follower's thread: when it is awake, and what it does while memory lacks: it says so, and goes on once there is
+ * some. */
 #include "support.h"
 
 #include <stdatomic.h>
@@ -7,6 +8,7 @@
 
 #include "out_of_memory.h"
 #include "sync.h"
+#include "tracker.h"
 
 static pthread_t main_thread;
 static atomic_bool lacking; /* every allocation of another thread fails */
@@ -55,13 +57,50 @@ static ctrack_promise *wait_without_memory(fixture *f, log *l, int times)
     return promise;
 }
 
-/* Another program reaches what is waited for on doc-1. */
-static void assert_is_seen(fixture *f, ctrack_promise *promise)
+/* Another program reports doc-1 = 1. */
+static void report_elsewhere(fixture *f)
 {
     db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
                          "VALUES ('default', 'doc-1', 'document', 'main', 1)");
+}
+
+/* Another program reaches what is waited for on doc-1. */
+static void assert_is_seen(fixture *f, ctrack_promise *promise)
+{
+    report_elsewhere(f);
     assert_status(ctrack_promise_await(promise), CTRACK_OK);
     ctrack_promise_release(promise);
+}
+
+static void await_asleep(ctrack *tracker)
+{
+    for (int64_t end = now_ns() + INT64_C(30000000000); !atomic_load(&tracker->follower.asleep);) {
+        assert_true(now_ns() < end);
+        ct_thread_nap(1000000);
+    }
+}
+
+static void test_a_follower_sleeps_once_no_wait_is_pending(void **state)
+{
+    fixture *f = *state;
+    f->tracker = open_file(f->path);
+    assert_is_seen(f, wait_for(f->tracker, "doc-1", 1));
+    await_asleep(f->tracker);
+}
+
+/* Without a wait: the index is asked for until it is there. */
+static void test_a_tracker_that_follows_always_sees_others_while_no_wait_is_pending(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.follow = true;
+    assert_status(ctrack_open(f->path, &options, &f->tracker, &f->error), CTRACK_OK);
+    report_elsewhere(f);
+    for (int64_t end = now_ns() + INT64_C(30000000000); latest(f->tracker, "doc-1") != 1;) {
+        assert_true(now_ns() < end);
+        ct_thread_nap(1000000);
+    }
+    assert_false(atomic_load(&f->tracker->follower.asleep));
 }
 
 static void test_a_follower_without_memory_at_its_start_goes_on_later(void **state)
@@ -121,6 +160,8 @@ static void test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(test_a_follower_sleeps_once_no_wait_is_pending),
+        TEST(test_a_tracker_that_follows_always_sees_others_while_no_wait_is_pending),
         TEST(test_a_follower_without_memory_at_its_start_goes_on_later),
         TEST(test_a_tracker_closes_while_its_follower_has_no_memory),
         TEST(test_waits_on_a_lost_file_end_once_there_is_memory),
