@@ -658,6 +658,9 @@ typedef struct ctrack_finding {
     const char *what;   /**< what is wrong: "operation_index is -5" */
     const char *means;  /**< what that leads to */
     const char *advice; /**< what to do */
+    /** Nothing is wrong: a table could not be checked in full, since it needs a collation or a function that its own
+     * program has, or that SQLite does not vouch for. `rule` is "not-checked", `table` its name, `what` the reason. */
+    bool unchecked;
 } ctrack_finding;
 
 /** Receives a finding. Not 0 ends the check with CTRACK_ABORTED. */
@@ -666,13 +669,15 @@ typedef int ctrack_finding_callback(const ctrack_finding *finding, void *argumen
 /**
  * Checks a tracker's file, as of one moment, while others go on using it: SQLite's integrity check of the whole
  * database, the schema, every row's values, and what holds between the rows: every key that is named is known, the log
- * has no holes, and what is folded is in the table. Nothing is written.
+ * has no holes, and what is folded is in the table. Nothing is written. Where SQLite cannot check some other table, it
+ * checks table by table, and does not look at pages that belong to none.
  *
  * @param[in] busy_timeout_ms  As in ctrack_options. A file in WAL mode is hardly ever waited for.
  * @param[in] found            Called for each finding, with `argument`; may be NULL.
  * @param[in] progress         The same while the check goes on; may be NULL.
- * Returns: CTRACK_OK when it is sound, which is when there are no findings; CTRACK_CORRUPT when there are findings (the
- *          message says how many), or when it is no database or has no tracker in it (then without any).
+ * Returns: CTRACK_OK when it is sound, which is when there are no findings, but for those that are `unchecked`;
+ *          CTRACK_CORRUPT when there are others (the message says how many), or when it is no database or has no tracker
+ *          in it (then without any).
  * Errors:  CTRACK_SCHEMA when it is newer than the library; CTRACK_ABORTED; CTRACK_INVALID for a bad path; CTRACK_BUSY,
  *          CTRACK_IO, CTRACK_NO_MEMORY: it could not be checked to the end.
  */

@@ -6,6 +6,12 @@
  *
  * Nothing is taken for granted of the file: a table that cannot be read is a finding like others, and the next rule is
  * tried. All of it happens in one read transaction on a connection that only reads.
+ *
+ * SQLite's own check runs what other tables' CHECKs, indexes and generated columns call, and compares by their
+ * collations. What the host has added to its own connection is not here; and of what is here, a stranger's schema may
+ * call only what SQLite vouches for (TRUSTED_SCHEMA=0, which judges when a statement is prepared: set once the schema has
+ * been read, see store.h). SQLite refuses the whole check then, so it is made table by table, and says which tables have
+ * not been looked at as they should. That is no damage.
  */
 #include "check.h"
 
@@ -181,20 +187,20 @@ static const rule rules[] = {
 };
 enum { RULES = sizeof rules / sizeof rules[0] };
 
-/* SQLite's own check of the whole file, other tables included: of every page, and of every row against every index; or
- * without the latter. */
-static const rule integrity = {"integrity",
-                               "the file",
-                               false,
-                               "SELECT NULL, integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
-                               "SQLite finds the database damaged: what it says may be wrong or missing",
-                               RESTORE};
-static const rule quick_integrity = {"integrity",
-                                     "the file",
-                                     true,
-                                     "SELECT NULL, quick_check FROM pragma_quick_check WHERE quick_check <> 'ok'",
-                                     "SQLite finds the database damaged: what it says may be wrong or missing",
-                                     RESTORE};
+/*
+ * SQLite's own check: of every page, and of every row against every index; or, quick, without the latter. Of the whole
+ * file, other tables included, or of one table.
+ */
+#define INTEGRITY "integrity"
+#define OF_SQLITE(quick, check, place) \
+    { \
+        INTEGRITY, "the file", quick, "SELECT NULL, " check " FROM pragma_" check place " WHERE " check " <> 'ok'", \
+            "SQLite finds the database damaged: what it says may be wrong or missing", RESTORE \
+    }
+static const rule whole = OF_SQLITE(false, "integrity_check", "");
+static const rule whole_quick = OF_SQLITE(true, "quick_check", "");
+static const rule of_table = OF_SQLITE(false, "integrity_check", "(?1)");
+static const rule of_table_quick = OF_SQLITE(true, "quick_check", "(?1)");
 
 static const rule schema = {"schema",
                             "the schema",
@@ -213,6 +219,9 @@ typedef struct check {
     uint64_t findings;
     ctrack_error first; /* what the first finding says */
     bool altered;       /* the schema is not ours, so rules may not fit */
+    const char *only;   /* the one table that SQLite's own check is made of */
+    bool unfit;         /* SQLite could not make the last rule's query of this schema */
+    ctrack_error why;   /* if so */
     bool ended;         /* by `found` */
 } check;
 
@@ -270,35 +279,103 @@ static ctrack_status read_finding(sqlite3_stmt *statement, bool of_sqlite, const
     return code != SQLITE_OK ? ct_sql_fail(NULL, code, "read the whole file", why) : status;
 }
 
-static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
+/* Tells of each row. Returns SQLite's code if it fails, and SQLITE_OK if the rest fails, which *outcome says. */
+static int read_findings(check *c, const rule *which, sqlite3_stmt *statement, ctrack_status *outcome,
+                         ctrack_error *error)
 {
-    sqlite3_stmt *statement = NULL;
-    ctrack_error why;
-    bool row = true;
-    int code = sqlite3_prepare_v2(c->db, which->sql, -1, &statement, NULL);
-    ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(c->db, code, "read a table", &why);
-    ctrack_status outcome = CTRACK_OK;
-    for (int n = 0; status == CTRACK_OK && outcome == CTRACK_OK; n++) {
-        status = ct_sql_step(statement, &row, "read a table", &why);
-        if (status != CTRACK_OK || !row) {
-            break;
+    bool of_sqlite = strcmp(which->name, INTEGRITY) == 0;
+    for (int n = 0; *outcome == CTRACK_OK; n++) {
+        int code = sqlite3_step(statement);
+        if (code != SQLITE_ROW) {
+            return code == SQLITE_DONE ? SQLITE_OK : code;
         }
         if (n == CTRACK_FINDINGS_MAX) {
-            outcome = add(c, which, CTRACK_NO_ROW, "there are more of these, which are not listed", error);
+            *outcome = add(c, which, CTRACK_NO_ROW, "there are more of these, which are not listed", error);
             break;
         }
         int64_t where =
             sqlite3_column_type(statement, 0) == SQLITE_NULL ? CTRACK_NO_ROW : sqlite3_column_int64(statement, 0);
         const char *what;
-        status = read_finding(statement, which == &integrity || which == &quick_integrity, &what, &why);
-        outcome = status == CTRACK_OK ? add(c, which, where, what, error) : CTRACK_OK;
+        ctrack_error why;
+        ctrack_status status = read_finding(statement, of_sqlite, &what, &why);
+        *outcome = status == CTRACK_OK ? add(c, which, where, what, error) : judge(c, which, status, &why, error);
     }
-    if (status != CTRACK_OK && c->altered && sqlite3_errcode(c->db) == SQLITE_ERROR) {
-        status = CTRACK_OK; /* a table or column that the rule is about is not there, which was said already */
+    return SQLITE_OK;
+}
+
+static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    ctrack_status outcome = CTRACK_OK;
+    int code = sqlite3_prepare_v2(c->db, which->sql, -1, &statement, NULL);
+    sqlite3_bind_text(statement, 1, c->only, -1, SQLITE_STATIC); /* most have no such place */
+    code = code == SQLITE_OK ? read_findings(c, which, statement, &outcome, error) : code;
+    ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(c->db, code, "read a table", &c->why);
+    /* A table or column that the rule is about is not there, which was said already; or other tables need something. */
+    c->unfit = (code & 0xFF) == SQLITE_ERROR && (c->altered || strcmp(which->name, INTEGRITY) == 0);
+    if (status != CTRACK_OK && !c->unfit) {
+        outcome = judge(c, which, status, &c->why, error);
     }
-    outcome = outcome == CTRACK_OK ? judge(c, which, status, &why, error) : outcome;
     sqlite3_finalize(statement);
     return outcome;
+}
+
+/* ---------------------------------------------------------------- SQLite's own check */
+
+/* Says that a table could not be checked. That is no finding. */
+static ctrack_status say_unchecked(check *c, const char *table, const char *why, ctrack_error *error)
+{
+    ctrack_error name, text; /* make them printable lines */
+    ct_error_set(&name, CTRACK_OK, "%s", table);
+    ct_error_set(&text, CTRACK_OK, "not checked: %s", why);
+    const ctrack_finding finding = {.rule = "not-checked",
+                                    .table = name.message,
+                                    .row = CTRACK_NO_ROW,
+                                    .what = text.message,
+                                    .means = "damage in this table may not be found here",
+                                    .advice = "run PRAGMA integrity_check in the program that the table belongs to",
+                                    .unchecked = true};
+    c->ended = c->found != NULL && c->found(&finding, c->argument) != 0;
+    return c->ended ? ct_error_set(error, CTRACK_ABORTED, "the check was ended") : CTRACK_OK;
+}
+
+static ctrack_status check_table(check *c, const char *table, ctrack_error *error)
+{
+    c->only = table;
+    ctrack_status status = run_rule(c, &of_table, error);
+    if (status != CTRACK_OK || !c->unfit) {
+        return status;
+    }
+    const ctrack_error why = c->why;
+    status = run_rule(c, &of_table_quick, error);
+    return status == CTRACK_OK ? say_unchecked(c, table, why.message, error) : status;
+}
+
+static ctrack_status check_tables(check *c, ctrack_error *error)
+{
+    sqlite3_stmt *tables = NULL;
+    bool more = true;
+    ctrack_status status = ct_sql_prepare(
+        c->db, "SELECT 'sqlite_schema' UNION ALL SELECT name FROM main.sqlite_schema WHERE type = 'table'", &tables,
+        error);
+    while (status == CTRACK_OK) {
+        const char *name;
+        status = ct_sql_step(tables, &more, "list the tables", error);
+        if (status != CTRACK_OK || !more) {
+            break;
+        }
+        status = ct_sql_text(tables, 0, &name, error);
+        status = status == CTRACK_OK ? check_table(c, name, error) : status;
+    }
+    sqlite3_finalize(tables);
+    return status;
+}
+
+static ctrack_status check_integrity(check *c, bool quick, ctrack_error *error)
+{
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL); /* the schema has been read */
+    ctrack_status status = run_rule(c, quick ? &whole_quick : &whole, error);
+    return status == CTRACK_OK && c->unfit ? check_tables(c, error) : status;
 }
 
 /* ---------------------------------------------------------------- the schema */
@@ -376,7 +453,7 @@ static void text_fault(sqlite3_context *context, int count, sqlite3_value **valu
 static ctrack_status run_rules(check *c, bool quick, ctrack_error *error)
 {
     ctrack_status status = check_schema(c, error);
-    status = status == CTRACK_OK ? run_rule(c, quick ? &quick_integrity : &integrity, error) : status;
+    status = status == CTRACK_OK ? check_integrity(c, quick, error) : status;
     for (int i = 0; i < RULES && status == CTRACK_OK; i++) {
         if (!quick) {
             status = ct_report(c->reporter, (uint64_t)i + 2, RULES + 2, error);
@@ -398,7 +475,6 @@ ctrack_status ct_check(sqlite3 *db, bool quick, ctrack_finding_callback *found, 
     if (code != SQLITE_OK) {
         return ct_sql_fail(db, code, "set up the connection", error);
     }
-    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, INT32_MAX); /* other tables may have rows of any size */
     report_during(reporter, db);
     if (!quick) {
         status = ct_report(reporter, 0, RULES + 2, error);
@@ -423,6 +499,7 @@ static ctrack_status open_to_check(const char *name, int64_t busy_timeout_ms, sq
     }
     sqlite3_busy_timeout(*db, ct_store_busy_timeout(busy_timeout_ms));
     ct_store_distrust(*db);
+    sqlite3_limit(*db, SQLITE_LIMIT_LENGTH, INT32_MAX); /* other tables may have rows of any size */
     sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     status = ct_sql_pragma(*db, "PRAGMA cell_size_check = 1", NULL, error);
     status = status == CTRACK_OK ? ct_sql_exec(*db, "BEGIN", "begin to read", error) : status;

@@ -23,6 +23,9 @@
 /* The page cache, at the most: all of ctrack_latest for three million keys, so that a fold does not read it anew. */
 #define CACHE_KIB 65536
 
+/* Of a text in the file, which SQLite reads as a whole: the schema's are the host's, ours are refused long before. */
+#define LENGTH_MOST (64 * 1024 * 1024)
+
 /* See make_room(). */
 #define ROOM_PIECE 65536 /* SQLite's xWrite takes less than 128 KiB at once */
 #define ROOM_MOST (1024 * 1024)
@@ -478,18 +481,15 @@ static int count_pages(void *argument, sqlite3 *db, const char *schema, int page
 void ct_store_distrust(sqlite3 *db)
 {
     static const int switches[][2] = {
-        {SQLITE_DBCONFIG_DEFENSIVE, 1},
-        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
-        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
-        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
-        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},   {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_ENABLE_FKEY, 0}, {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
     };
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
         sqlite3_db_config(db, switches[i][0], switches[i][1], NULL);
     }
     sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_limit(db, SQLITE_LIMIT_WORKER_THREADS, 0);
-    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 20); /* the schema's texts and a key fit */
+    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, LENGTH_MOST);
 }
 
 int ct_store_busy_timeout(int64_t given_ms)

@@ -7,8 +7,14 @@
  * migrations/0001_progress.sql. The holder of the turn (turn.h) is the only one who touches a store.
  *
  * The connection is our own, so it is set up to trust nothing in the file: no triggers, no views, no extensions, no
- * functions from the schema; the schema itself is compared with what the migrations make (migrate.h), and every value
- * read is checked.
+ * foreign keys; the schema of our tables is compared with what the migrations make (migrate.h), and every value read is
+ * checked.
+ *
+ * Functions in the schema need no switch. Those in a CHECK, an index or a generated column run when a row of that table
+ * is written or verified; of the tables that we write, the schema is ours and calls none. A stranger's table may call
+ * what it likes: we never touch it. (TRUSTED_SCHEMA=0 would have SQLite judge all tables when it reads the schema: 3.40
+ * then refuses a file in which any table uses the JSON functions, and a tracker at work once its host makes such a one.
+ * Only a check, which looks into other tables, turns it on when the schema has been read, see check.c.)
  *
  * Checkpoints. SQLite 3.7.0 to 3.51.2 can lose a committed transaction when one connection runs a PASSIVE checkpoint
  * while another commits and starts the write-ahead log over (https://www.sqlite.org/wal.html, "the WAL-reset bug";
@@ -174,7 +180,7 @@ ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
 /** Sizes in bytes: of the file, and of its write-ahead log. */
 void ct_store_sizes(const ct_store *store, uint64_t *file, uint64_t *wal);
 
-/** Has a connection trust nothing in its file, see above. It cannot attach another one. */
+/** Has a connection trust nothing in its file, see above. It cannot attach another one. Text is limited to 64 MiB. */
 void ct_store_distrust(sqlite3 *db);
 
 /** Whether a version of SQLite has the WAL-reset bug. */

@@ -150,6 +150,20 @@ static void act_check_damaged(run *r)
     change_schema(r, "DROP TABLE other");
 }
 
+/* A host's table whose collation only the host has: SQLite's own check is made table by table. */
+static void prepare_collated(run *r)
+{
+    change_schema(r, "CREATE TABLE other (a, b); CREATE INDEX other_a ON other (a); PRAGMA writable_schema = 1; "
+                     "UPDATE sqlite_schema SET sql = 'CREATE TABLE other (a COLLATE hosts, b)' WHERE name = 'other'");
+}
+
+static void act_check_collated(run *r)
+{
+    ctrack_error error;
+    run_judge(r, "ctrack_check", ctrack_check(r->path, 0, NULL, NULL, NULL, &error), &error);
+    change_schema(r, "DROP TABLE other");
+}
+
 static void act_lazy(run *r)
 {
     static const ctrack_key never = {"never", "document", "main"};
@@ -461,6 +475,7 @@ static const own_scenario own[] = {
     {{"open and follow", RUN_USED, NULL, act_open_and_follow, false, false}, MAIN_THREAD},
     {{"open what was altered", RUN_USED, prepare_altered, act_open_altered, false, false}, MAIN_THREAD},
     {{"check what is damaged", RUN_USED, prepare_damaged, act_check_damaged, false, false}, MAIN_THREAD},
+    {{"check what needs a collation", RUN_USED, prepare_collated, act_check_collated, false, false}, MAIN_THREAD},
     {{"lazy", RUN_USED, NULL, act_lazy, false, false}, MAIN_THREAD},
     {{"fold what is news", RUN_USED, prepare_fold_of_news, act_fold_of_news, false, true}, MAIN_THREAD},
     {{"hydrate with a new keyspace", RUN_USED, open_tracker, act_hydrate, false, true}, MAIN_THREAD},

@@ -11,8 +11,8 @@
 
 static void test_the_connection_runs_nothing_that_the_file_brings_along(void **state)
 {
-    static const int off[] = {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
-                              SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION};
+    static const int off[] = {SQLITE_DBCONFIG_ENABLE_FKEY, SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_DBCONFIG_ENABLE_VIEW,
+                              SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION};
     const fixture *f = *state;
     sqlite3 *db = f->tracker->store->db;
     int value = 0;

@@ -105,6 +105,7 @@ const struct command command_check = {
             "what\n"
             "holds between the rows. Writes nothing to it. Prints what it finds: where, what it leads to and what to "
             "do.\n"
+            "Names the tables that need what only their own program has, and are not checked in full.\n"
             "\n"
             "Exit status: 0 the file is sound; 3 it is damaged, or no tracker's file; 4 it cannot be read; 5 it is "
             "busy.\n"
