@@ -368,13 +368,19 @@ struct sqlite3;
  * commit is, the connection's `synchronous` decides: see ctrack_host_durability(). sqlite3_last_insert_rowid() is as
  * before the call; sqlite3_changes() and sqlite3_total_changes() are not.
  *
- * @param[in] db          Used by the calling thread, and by no other meanwhile.
+ * The writer lock is taken first, and waited for as the connection's busy handler or timeout says. Only a transaction
+ * that has read before cannot wait for it, since SQLite does not let it: it is CTRACK_BUSY at once, and must be rolled
+ * back and begun anew if others have committed since it read; the message says so. BEGIN IMMEDIATE avoids both. An empty
+ * list takes no lock.
+ *
+ * @param[in] db          Used by the calling thread, and by no other meanwhile. A connection of another copy of SQLite
+ *                        in the process is refused, as far as the VFS that has opened it tells the two apart.
  * @param[in] read_model  NULL: "default".
  * Errors: CTRACK_INVALID for a bad coordinate, for one that is longer than the connection's SQLITE_LIMIT_LENGTH lets
- *         through, or a database without our tables; CTRACK_SCHEMA when their schema is not this library's;
- *         CTRACK_CORRUPT when one of them is missing, or a trigger, temporary ones included, hangs on it; CTRACK_BUSY,
- *         CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see SQLite on which of
- *         these roll the caller's transaction back
+ *         through, for a database without our tables, or a connection of another copy of SQLite; CTRACK_SCHEMA when
+ *         their schema is not this library's; CTRACK_CORRUPT when one of them is missing, or a trigger, temporary ones
+ *         included, hangs on it; CTRACK_BUSY, CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is
+ *         staged then; see SQLite on which of these roll the caller's transaction back
  *         (https://www.sqlite.org/lang_transaction.html).
  */
 CTRACK_API ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,

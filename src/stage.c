@@ -8,12 +8,17 @@
  * finds out where our tables are (main or an attached database) and that they can be trusted: the schema is the one
  * that this library knows, and no trigger, temporary ones included, hangs on the tables that are written. Staging
  * appends to the log like every update does; the rows name their keys by text, so that nothing is looked up for each.
+ *
+ * A transaction that has read and then wants to write never waits for the writer lock: SQLite does not ask the busy handler
+ * then (https://www.sqlite.org/c3ref/busy_handler.html). So staging begins with a write that changes nothing, and reads
+ * afterwards; where our tables are the connection remembers, as a rule, without reading.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "alloc.h"
 #include "clock.h"
+#include "engine.h"
 #include "error.h"
 #include "migrations.h"
 #include "sql.h"
@@ -42,6 +47,15 @@ static ctrack_status prepare(const host *h, const char *format, sqlite3_stmt **s
 
 /* ---------------------------------------------------------------- finding our tables */
 
+/* Whether h->schema has our tables, as far as the connection knows; that opens no transaction that would stay open. */
+static ctrack_status knows_tables(const host *h, bool *found, ctrack_error *error)
+{
+    int code = sqlite3_table_column_metadata(h->db, h->schema, "ctrack_migration", NULL, NULL, NULL, NULL, NULL, NULL);
+    *found = code == SQLITE_OK;
+    return code == SQLITE_OK || code == SQLITE_ERROR ? CTRACK_OK
+                                                     : ct_sql_fail(h->db, code, "read the database schema", error);
+}
+
 /* Whether h->schema has our tables. Asked by a statement, since what the connection remembers of the schema may be
  * older than they are; and running it makes the connection read the schema anew. */
 static ctrack_status has_tables(const host *h, bool *found, ctrack_error *error)
@@ -54,8 +68,14 @@ static ctrack_status has_tables(const host *h, bool *found, ctrack_error *error)
     return status;
 }
 
-/* The name of the first database that has our tables. */
-static ctrack_status find_schema(host *h, ctrack_error *error)
+static ctrack_status no_tables(ctrack_error *error)
+{
+    return ct_error_set(error, CTRACK_INVALID, "the connection has no ctrack tables: open a tracker on its file first");
+}
+
+/* The name of the first database that has our tables, by one of the two. */
+static ctrack_status find_schema(host *h, ctrack_status (*has)(const host *, bool *, ctrack_error *), bool *found,
+                                 ctrack_error *error)
 {
     sqlite3_stmt *list = NULL;
     int code = sqlite3_prepare_v2(h->db, "PRAGMA database_list", -1, &list, NULL);
@@ -63,8 +83,9 @@ static ctrack_status find_schema(host *h, ctrack_error *error)
         return ct_sql_fail(h->db, code, "list the databases", error);
     }
     ctrack_status status = CTRACK_OK;
-    bool more = true, found = false;
-    while (status == CTRACK_OK && !found) {
+    bool more = true;
+    *found = false;
+    while (status == CTRACK_OK && !*found) {
         status = ct_sql_step(list, &more, "list the databases", error);
         if (status != CTRACK_OK || !more) {
             break;
@@ -76,15 +97,19 @@ static ctrack_status find_schema(host *h, ctrack_error *error)
         if (h->schema == NULL) {
             status = ct_error_no_memory(error);
         } else if (strcmp(h->schema, "temp") != 0) {
-            status = has_tables(h, &found, error);
+            status = has(h, found, error);
         }
     }
     sqlite3_finalize(list);
-    if (status == CTRACK_OK && !found) {
-        status = ct_error_set(error, CTRACK_INVALID,
-                              "the connection has no ctrack tables: open a tracker on its file first");
-    }
     return status;
+}
+
+/* The same, from the file, where the connection knows of none or is going to read anyway. */
+static ctrack_status find_schema_in_file(host *h, ctrack_error *error)
+{
+    bool found;
+    ctrack_status status = find_schema(h, has_tables, &found, error);
+    return status == CTRACK_OK && !found ? no_tables(error) : status;
 }
 
 static ctrack_status check_schema(const host *h, ctrack_error *error)
@@ -119,6 +144,9 @@ static ctrack_status check_arguments(const host *h, const ctrack_coordinate *coo
     if (h->db == NULL || (count > 0 && coordinates == NULL)) {
         return ct_error_set(error, CTRACK_INVALID, "%s is NULL", h->db == NULL ? "db" : "coordinates");
     }
+    if (!ct_engine_opened(h->db)) {
+        return ct_error_set(error, CTRACK_INVALID, "db was opened by another copy of SQLite than the one ctrack calls");
+    }
     size_t length = strnlen(h->read_model, CTRACK_TEXT_MAX + 1);
     if (length > CTRACK_TEXT_MAX || !ct_text_valid(h->read_model, length)) {
         return ct_error_set(error, CTRACK_INVALID, "read_model is not UTF-8 of at most %d bytes", CTRACK_TEXT_MAX);
@@ -135,8 +163,62 @@ static ctrack_status open_host(host *h, sqlite3 *db, const char *read_model, con
 {
     *h = (host){.db = db, .read_model = read_model != NULL ? read_model : "default"};
     ctrack_status status = check_arguments(h, coordinates, count, error);
-    status = status == CTRACK_OK ? find_schema(h, error) : status;
+    status = status == CTRACK_OK ? find_schema_in_file(h, error) : status;
     return status == CTRACK_OK ? check_schema(h, error) : status;
+}
+
+/* The same without the schema's check, which is made under the writer lock. */
+static ctrack_status open_host_to_write(host *h, sqlite3 *db, const char *read_model,
+                                        const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    bool found;
+    *h = (host){.db = db, .read_model = read_model != NULL ? read_model : "default"};
+    ctrack_status status = check_arguments(h, coordinates, count, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = find_schema(h, knows_tables, &found, error);
+    return status == CTRACK_OK && !found ? find_schema_in_file(h, error) : status;
+}
+
+/* ---------------------------------------------------------------- the writer lock */
+
+/* A caller's transaction that has read cannot wait: either it sees an old state, or somebody is making it one. */
+static ctrack_status explain_busy(const host *h, ctrack_error *error)
+{
+    int code = sqlite3_extended_errcode(h->db);
+    if (code == SQLITE_BUSY_SNAPSHOT) {
+        return ct_error_set(
+            error, CTRACK_BUSY,
+            "cannot lock the file for writing: the transaction has read what others have changed since, "
+            "so it must be rolled back and begun anew; BEGIN IMMEDIATE avoids that (SQLite %d)",
+            code);
+    }
+    return ct_error_set(error, CTRACK_BUSY,
+                        "cannot lock the file for writing: others are writing, and a transaction that has read before "
+                        "cannot wait for them; begin it with BEGIN IMMEDIATE (SQLite %d)",
+                        code);
+}
+
+/* Gets the writer lock by a write that changes nothing, for which SQLite asks the caller's busy handler. */
+static ctrack_status lock(const host *h, ctrack_error *error)
+{
+    sqlite3_stmt *nothing = NULL;
+    int before = sqlite3_txn_state(h->db, h->schema);
+    if (before == SQLITE_TXN_WRITE) {
+        return CTRACK_OK;
+    }
+    ctrack_status status = prepare(h, "DELETE FROM \"%w\".ctrack_migration WHERE 0", &nothing, error);
+    if (status == CTRACK_OK) {
+        status = ct_sql_run(nothing, "lock the file for writing", error);
+        if (status == CTRACK_BUSY && before == SQLITE_TXN_READ) {
+            status = explain_busy(h, error);
+        } else if (status == CTRACK_IO && sqlite3_errcode(h->db) == SQLITE_ERROR) {
+            status = no_tables(error); /* not any more: the connection did not know yet */
+        }
+    }
+    sqlite3_finalize(nothing);
+    return status;
 }
 
 /* What a row takes besides its texts, at most. */
@@ -278,7 +360,9 @@ static ctrack_status append_in_savepoint(const host *h, const ctrack_coordinate 
     ctrack_status status = prepare_exits(h, &e, error);
     status = status == CTRACK_OK ? ct_sql_exec(h->db, "SAVEPOINT ctrack_stage", "begin to stage", error) : status;
     if (status == CTRACK_OK) {
-        status = append_all(h, coordinates, count, error);
+        status = lock(h, error);
+        status = status == CTRACK_OK ? check_schema(h, error) : status;
+        status = status == CTRACK_OK ? append_all(h, coordinates, count, error) : status;
         status = status == CTRACK_OK ? ct_sql_run(e.release, "stage", error) : status;
         if (status != CTRACK_OK) {
             undo(h, &e);
@@ -294,8 +378,13 @@ ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctr
                            size_t count, ctrack_error *error)
 {
     host h;
-    ctrack_status status = open_host(&h, db, read_model, coordinates, count, error);
-    if (status == CTRACK_OK && count > 0) {
+    if (count == 0) { /* takes no lock */
+        ctrack_status status = open_host(&h, db, read_model, coordinates, count, error);
+        sqlite3_free(h.schema);
+        return status;
+    }
+    ctrack_status status = open_host_to_write(&h, db, read_model, coordinates, count, error);
+    if (status == CTRACK_OK) {
         sqlite3_int64 last = sqlite3_last_insert_rowid(db);
         status = append_in_savepoint(&h, coordinates, count, error);
         sqlite3_set_last_insert_rowid(db, last); /* the caller may be about to ask for its own */

@@ -145,12 +145,145 @@ static void test_staging_from_an_old_snapshot_is_busy_and_the_transaction_lives(
     assert_int_equal(db_integer(db, "SELECT count(*) FROM host"), 0);
     update(f->tracker, "doc-1", 1);
     assert_status(try_stage(db, "doc-2", 1, &f->error), CTRACK_BUSY);
+    assert_contains(f->error.message, "must be rolled back and begun anew; BEGIN IMMEDIATE avoids that");
     assert_false(sqlite3_get_autocommit(db));
     db_run(db, "ROLLBACK; BEGIN IMMEDIATE");
     stage(db, "doc-2", 1);
     db_run(db, "COMMIT");
     assert_int_equal(published(f, "doc-2"), 1);
     db_close(db);
+}
+
+/* The host's busy handler: has whoever is in the way end, and says to try again. */
+static int make_way(void *argument, int tries)
+{
+    (void)tries;
+    db_run(argument, "ROLLBACK");
+    return 1;
+}
+
+/* While another connection writes, stages after `begin`; the host's busy handler is what makes that succeed. */
+static void stage_behind_a_writer(fixture *f, const char *begin, const char *end)
+{
+    sqlite3 *db = open_host(f), *writer = db_open(f->path);
+    sqlite3_busy_handler(db, make_way, writer);
+    db_run(writer, "BEGIN IMMEDIATE");
+    db_run(db, begin);
+    stage(db, "doc-1", 1);
+    db_run(db, end);
+    assert_true(sqlite3_get_autocommit(db));
+    assert_int_equal(published(f, "doc-1"), 1);
+    db_close(writer);
+    db_close(db);
+}
+
+static void test_staging_in_autocommit_waits_as_the_hosts_busy_handler_says(void **state)
+{
+    stage_behind_a_writer(*state, "", "");
+}
+
+static void test_staging_first_in_a_transaction_waits_as_the_hosts_busy_handler_says(void **state)
+{
+    stage_behind_a_writer(*state, "BEGIN", "COMMIT");
+}
+
+static void test_staging_first_in_a_savepoint_waits_as_the_hosts_busy_handler_says(void **state)
+{
+    stage_behind_a_writer(*state, "SAVEPOINT a", "RELEASE a");
+}
+
+static void test_staging_into_an_attached_file_waits_as_the_hosts_busy_handler_says(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(":memory:"), *writer = db_open(f->path);
+    char attach[300];
+    snprintf(attach, sizeof attach, "ATTACH '%s' AS progress", f->path);
+    db_run(db, attach);
+    db_run(db, "BEGIN; SELECT count(*) FROM main.sqlite_schema");
+    sqlite3_busy_handler(db, make_way, writer);
+    db_run(writer, "BEGIN IMMEDIATE");
+    stage(db, "doc-1", 1);
+    db_run(db, "COMMIT");
+    assert_int_equal(published(f, "doc-1"), 1);
+    db_close(writer);
+    db_close(db);
+}
+
+/* SQLite does not ask the busy handler then. */
+static void test_staging_beside_a_writer_after_reading_says_how_to_begin(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = open_host(f), *writer = db_open(f->path);
+    sqlite3_busy_handler(db, make_way, writer);
+    db_run(db, "BEGIN");
+    assert_int_equal(db_integer(db, "SELECT count(*) FROM host"), 0);
+    db_run(writer, "BEGIN IMMEDIATE");
+    assert_status(try_stage(db, "doc-1", 1, &f->error), CTRACK_BUSY);
+    assert_contains(f->error.message, "begin it with BEGIN IMMEDIATE");
+    assert_false(sqlite3_get_autocommit(db));
+    db_run(writer, "ROLLBACK");
+    stage(db, "doc-1", 1);
+    db_run(db, "COMMIT");
+    assert_int_equal(published(f, "doc-1"), 1);
+    db_close(writer);
+    db_close(db);
+}
+
+static void test_staging_nothing_takes_no_lock(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = open_host(f), *writer = db_open(f->path);
+    sqlite3_busy_timeout(db, 0);
+    db_run(writer, "BEGIN IMMEDIATE");
+    assert_status(ctrack_stage(db, NULL, NULL, 0, &f->error), CTRACK_OK);
+    db_run(writer, "ROLLBACK");
+    db_run(db, "BEGIN");
+    assert_status(ctrack_stage(db, NULL, NULL, 0, &f->error), CTRACK_OK);
+    update(f->tracker, "doc-1", 1);
+    db_run(db, "COMMIT");
+    db_close(writer);
+    db_close(db);
+}
+
+/* What a connection knows of the schema may be older than the tables. */
+static void test_staging_finds_tables_that_the_connection_has_not_heard_of(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = open_host(f);
+    f->tracker = open_file(f->path);
+    db_run(db, "BEGIN");
+    stage(db, "doc-1", 1);
+    db_run(db, "COMMIT");
+    assert_int_equal(published(f, "doc-1"), 1);
+    db_close(db);
+}
+
+static void test_staging_into_tables_that_are_gone_is_invalid(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = open_host(f);
+    stage(db, "doc-1", 1);
+    close_tracker(&f->tracker);
+    db_run_once(f->path, "DROP TABLE ctrack_migration");
+    assert_status(try_stage(db, "doc-1", 2, &f->error), CTRACK_INVALID);
+    assert_contains(f->error.message, "no ctrack tables");
+    assert_true(sqlite3_get_autocommit(db));
+    db_close(db);
+}
+
+/* A process may have several copies of SQLite, whose connections are made differently. */
+static void test_a_connection_of_another_copy_of_sqlite_is_invalid(void **state)
+{
+    fixture *f = *state;
+    sqlite3_vfs its_own = {.zName = "unix"};
+    const void *connection[200] = {&its_own};
+    sqlite3 *db = (sqlite3 *)(uintptr_t)connection;
+    ctrack_coordinate c = at("doc-1", 1);
+    ctrack_durability durability;
+    assert_status(try_stage(db, "doc-1", 1, &f->error), CTRACK_INVALID);
+    assert_contains(f->error.message, "another copy of SQLite");
+    assert_status(ctrack_satisfied_in(db, NULL, &c, 1, NULL), CTRACK_INVALID);
+    assert_status(ctrack_host_durability(db, &durability, NULL), CTRACK_INVALID);
 }
 
 static void test_staging_beside_another_writer_is_busy(void **state)
@@ -588,6 +721,15 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_refused_staging_leaves_the_transaction_as_it_was),
         TEST_ON_FILE(test_each_staging_in_autocommit_is_a_transaction_of_its_own),
         TEST_ON_FILE(test_staging_from_an_old_snapshot_is_busy_and_the_transaction_lives),
+        TEST_ON_FILE(test_staging_in_autocommit_waits_as_the_hosts_busy_handler_says),
+        TEST_ON_FILE(test_staging_first_in_a_transaction_waits_as_the_hosts_busy_handler_says),
+        TEST_ON_FILE(test_staging_first_in_a_savepoint_waits_as_the_hosts_busy_handler_says),
+        TEST_ON_FILE(test_staging_into_an_attached_file_waits_as_the_hosts_busy_handler_says),
+        TEST_ON_FILE(test_staging_beside_a_writer_after_reading_says_how_to_begin),
+        TEST_ON_FILE(test_staging_nothing_takes_no_lock),
+        TEST(test_staging_finds_tables_that_the_connection_has_not_heard_of),
+        TEST_ON_FILE(test_staging_into_tables_that_are_gone_is_invalid),
+        TEST(test_a_connection_of_another_copy_of_sqlite_is_invalid),
         TEST_ON_FILE(test_staging_beside_another_writer_is_busy),
         TEST_ON_FILE(test_update_is_busy_while_the_host_writes),
         TEST_ON_FILE(test_staging_on_a_connection_that_only_reads_is_refused),

@@ -72,6 +72,10 @@ CALL(int, sqlite3_create_function, CALLS_MEMORY, SQLITE_NOMEM,
       void (*function)(sqlite3_context *, int, sqlite3_value **),
       void (*step)(sqlite3_context *, int, sqlite3_value **), void (*final)(sqlite3_context *)),
      (db, name, count, form, argument, function, step, final))
+CALL(int, sqlite3_table_column_metadata, CALLS_SQLITE, code,
+     (sqlite3 * db, const char *schema, const char *table, const char *column, const char **type,
+      const char **collation, int *not_null, int *primary_key, int *autoincrement),
+     (db, schema, table, column, type, collation, not_null, primary_key, autoincrement))
 
 char *__wrap_sqlite3_mprintf(const char *format, ...);
 char *__wrap_sqlite3_mprintf(const char *format, ...)
