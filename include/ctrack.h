@@ -171,7 +171,8 @@ typedef enum ctrack_status {
     CTRACK_SCHEMA = 15,    /**< the file is newer than the library */
     CTRACK_FORMAT = 16,    /**< a dump, token or key text that cannot be read */
     CTRACK_FORKED = 17,    /**< the handle was made by a parent process */
-    CTRACK_INTERNAL = 18   /**< a fault of ctrack's own, found before it could get into the file; please report it */
+    /* 18 is kept for a store that cannot be reached, such as a server. */
+    CTRACK_INTERNAL = 19   /**< a fault of ctrack's own, found before it could get into the file; please report it */
 } ctrack_status;
 
 /** Where a failing call explains itself. Belongs to the caller; needs no initialisation and no release. */
