@@ -7,8 +7,8 @@
  * outlives each of them: an index is entered before the call (tally_attempt) and again after it (tally_acknowledge).
  * When nobody is at work, the file must hold of each key at least what was acknowledged and at most what was attempted.
  *
- * A backup that is taken back into the file takes back what was acknowledged, too. While it is done nobody can tell what
- * an acknowledgement is worth, so none counts (tally_restoring); afterwards the backup's state is the truth.
+ * A backup that is taken back into the file takes back what was acknowledged, too. While it is done nobody can tell
+ * what an acknowledgement is worth, so none counts (tally_restoring); afterwards the backup's state is the truth.
  */
 #include <stdarg.h>
 #include <stdatomic.h>
