@@ -271,7 +271,9 @@ CTRACK_API ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error);
  * Errors: CTRACK_INVALID for a bad coordinate (the message gives its position; the whole batch is refused);
  *         CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY, CTRACK_CLOSED: nothing has changed and a later
  *         call may succeed. CTRACK_IO: the outcome on disk is unknown, nothing is published, and every later update
- *         returns CTRACK_IO until the tracker is opened again.
+ *         returns CTRACK_IO until the tracker is opened again. CTRACK_CORRUPT when the file is damaged: its log has no
+ *         number left for what comes next, say, which a log never gets to by itself (a dump restored into a new file is
+ *         numbered anew); nothing has changed.
  */
 CTRACK_API ctrack_status ctrack_update(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
                                        ctrack_error *error);
@@ -379,8 +381,8 @@ struct sqlite3;
  * @param[in] read_model  NULL: "default".
  * Errors: CTRACK_INVALID for a bad coordinate, for one that is longer than the connection's SQLITE_LIMIT_LENGTH lets
  *         through, for a database without our tables, or a connection of another copy of SQLite; CTRACK_SCHEMA when
- *         their schema is not this library's; CTRACK_CORRUPT when one of them is missing, or a trigger, temporary ones
- *         included, hangs on it; CTRACK_BUSY, CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is
+ *         their schema is not this library's; CTRACK_CORRUPT when one of them is missing, a trigger, temporary ones
+ *         included, hangs on it, or the log has no number left, see ctrack_update(); CTRACK_BUSY, CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is
  *         staged then; see SQLite on which of these roll the caller's transaction back
  *         (https://www.sqlite.org/lang_transaction.html).
  */

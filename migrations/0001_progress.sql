@@ -110,6 +110,10 @@ BEGIN
         END);
     SELECT raise(ABORT, 'ctrack_progress: operation_index must be an integer from 0 to 9223372036854775807')
     WHERE typeof(new.operation_index) <> 'integer' OR new.operation_index < 0;
+    -- Where the numbers are used up SQLite would take any, and the row would never be read.
+    SELECT raise(ABORT, 'ctrack_progress: the log has no number behind its last: dump the progress and restore it into a new file')
+    WHERE (SELECT coalesce(max(seq), 0) FROM ctrack_advance) = 9223372036854775807
+       OR (SELECT coalesce(max(seq), 0) FROM ctrack_advance) < (SELECT folded_seq FROM ctrack_fold);
     INSERT INTO ctrack_keyspace (read_model, scope, branch)
     SELECT new.read_model, new.scope, new.branch
     WHERE NOT EXISTS (SELECT 1 FROM ctrack_keyspace AS k

@@ -66,6 +66,7 @@ static void report_during(ct_reporter *reporter, sqlite3 *db)
 /* ---------------------------------------------------------------- rules */
 
 #define RESTORE "keep a copy of the file as it is, then restore the newest snapshot or dump"
+#define NUMBER_ANEW "dump the progress and restore it into a new file, which numbers it from 1"
 #define REPORT_AGAIN "report the key's progress again, or " RESTORE
 
 typedef struct rule {
@@ -92,6 +93,15 @@ static const rule rules[] = {
     {"coordinate-id", "ctrack_coordinate", true,
      "SELECT id, 'its id is below 1' FROM main.ctrack_coordinate WHERE id < 1",
      "ctrack never gives such an id: trackers refuse the file", RESTORE},
+    /* No file gets to half of the numbers that there are: at a million rows a second it takes 146,000 years. */
+    {"coordinate-end", "ctrack_coordinate", true,
+     "SELECT id, 'its id is so high that ids will run out' FROM main.ctrack_coordinate WHERE id > 4611686018427387904 "
+     "ORDER BY id DESC LIMIT 1",
+     "ctrack never gets that far: once the ids run out the log cannot be folded", NUMBER_ANEW},
+    {"log-end", "ctrack_advance", true,
+     "SELECT seq, 'its seq is so high that numbers will run out' FROM main.ctrack_advance "
+     "WHERE seq > 4611686018427387904 ORDER BY seq DESC LIMIT 1",
+     "ctrack never gets that far: once the numbers run out all updates are refused", NUMBER_ANEW},
     {"log-seq", "ctrack_advance", true, "SELECT seq, 'its seq is below 1' FROM main.ctrack_advance WHERE seq < 1",
      "ctrack never gives such a number: trackers miss the row", REPORT_AGAIN},
     {"log-rewind", "ctrack_advance", true,

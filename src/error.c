@@ -71,6 +71,13 @@ ctrack_status ct_error_no_memory(ctrack_error *error)
     return ct_error_set(error, CTRACK_NO_MEMORY, "out of memory; nothing has changed");
 }
 
+ctrack_status ct_error_no_number(ctrack_error *error)
+{
+    return ct_error_set(error, CTRACK_CORRUPT,
+                        "the file is damaged: the log has no number behind its last: dump the progress and restore it "
+                        "into a new file");
+}
+
 ctrack_status ct_error_ours(ctrack_error *error, const char *what)
 {
     return ct_error_set(error, CTRACK_INTERNAL, "a fault of ctrack's own, please report it; nothing has changed: %s",

@@ -25,6 +25,10 @@ ctrack_status ct_error_context(ctrack_error *error, ctrack_status status, const 
 /** The usual message for memory that has run out. */
 ctrack_status ct_error_no_memory(ctrack_error *error);
 
+/** The message for a row of the log that does not come behind all others: it would never be read. Where the numbers are
+ * used up SQLite gives any. */
+ctrack_status ct_error_no_number(ctrack_error *error);
+
 /** What the library itself has done wrong, said before it does harm: in every build, where an assert would be in some. */
 ctrack_status ct_error_ours(ctrack_error *error, const char *what);
 

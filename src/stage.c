@@ -31,6 +31,7 @@ typedef struct host {
     sqlite3 *db;
     char *schema;           /* SQLite's name of the database that has them; sqlite3_free() */
     const char *read_model; /* the caller's */
+    int64_t last_seq;       /* what the next row of the log comes behind */
 } host;
 
 /* Prepares a statement in which %w is the schema's name. */
@@ -112,12 +113,13 @@ static ctrack_status find_schema_in_file(host *h, ctrack_error *error)
     return status == CTRACK_OK && !found ? no_tables(error) : status;
 }
 
-static ctrack_status check_schema(const host *h, ctrack_error *error)
+static ctrack_status check_schema(host *h, ctrack_error *error)
 {
     static const char question[] =
         "SELECT (SELECT max(version) FROM \"%w\".ctrack_migration), "
         "(SELECT name FROM (SELECT type, name, tbl_name FROM \"%w\".sqlite_schema UNION ALL "
-        "SELECT type, name, tbl_name FROM temp.sqlite_schema) WHERE type = 'trigger' AND tbl_name IN " TABLES ")";
+        "SELECT type, name, tbl_name FROM temp.sqlite_schema) WHERE type = 'trigger' AND tbl_name IN " TABLES "), "
+        "max((SELECT folded_seq FROM \"%w\".ctrack_fold), (SELECT coalesce(max(seq), 0) FROM \"%w\".ctrack_advance))";
     sqlite3_stmt *statement = NULL;
     bool row = false;
     ctrack_status status = prepare(h, question, &statement, error);
@@ -126,6 +128,7 @@ static ctrack_status check_schema(const host *h, ctrack_error *error)
     status = status == CTRACK_OK ? ct_sql_text(statement, 1, &trigger, error) : status;
     if (status == CTRACK_OK) {
         int64_t version = sqlite3_column_int64(statement, 0);
+        h->last_seq = sqlite3_column_int64(statement, 2);
         if (version != ct_migrations_count) {
             status = ct_error_set(error, CTRACK_SCHEMA, "the file has schema version %lld, this library knows %d%s",
                                   (long long)version, ct_migrations_count,
@@ -282,8 +285,19 @@ static bool same_keyspace(const ctrack_coordinate *a, const ctrack_coordinate *b
 
 /* ---------------------------------------------------------------- staging */
 
-static ctrack_status append(const host *h, sqlite3_stmt *find, sqlite3_stmt *insert,
-                            const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+/* What was appended must come behind all other rows of the log. */
+static ctrack_status check_order(host *h, ctrack_error *error)
+{
+    int64_t seq = sqlite3_last_insert_rowid(h->db);
+    if (seq <= h->last_seq) {
+        return ct_error_no_number(error);
+    }
+    h->last_seq = seq;
+    return CTRACK_OK;
+}
+
+static ctrack_status append(host *h, sqlite3_stmt *find, sqlite3_stmt *insert, const ctrack_coordinate *coordinates,
+                            size_t count, ctrack_error *error)
 {
     ctrack_status status = CTRACK_OK;
     int64_t keyspace_id = 0, now = ct_clock_wall();
@@ -303,12 +317,13 @@ static ctrack_status append(const host *h, sqlite3_stmt *find, sqlite3_stmt *ins
             sqlite3_bind_int64(insert, 3, coordinates[i].operation_index);
             sqlite3_bind_int64(insert, 4, now);
             status = ct_sql_run(insert, "append to the log", error);
+            status = status == CTRACK_OK ? check_order(h, error) : status;
         }
     }
     return status;
 }
 
-static ctrack_status append_all(const host *h, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+static ctrack_status append_all(host *h, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
 {
     sqlite3_stmt *find = NULL, *insert = NULL;
     ctrack_status status = prepare(
@@ -353,7 +368,7 @@ static void undo(const host *h, const exits *e)
 }
 
 /* All or nothing, whether or not the caller has begun a transaction. */
-static ctrack_status append_in_savepoint(const host *h, const ctrack_coordinate *coordinates, size_t count,
+static ctrack_status append_in_savepoint(host *h, const ctrack_coordinate *coordinates, size_t count,
                                          ctrack_error *error)
 {
     exits e = {NULL, NULL, NULL};
@@ -429,7 +444,7 @@ static ctrack_status read_durability(const host *h, ctrack_durability *durabilit
 
 ctrack_status ctrack_host_durability(struct sqlite3 *db, ctrack_durability *durability, ctrack_error *error)
 {
-    host h = {NULL, NULL, NULL};
+    host h = {.db = NULL};
     ctrack_status status = durability != NULL ? open_host(&h, db, NULL, NULL, 0, error)
                                               : ct_error_set(error, CTRACK_INVALID, "durability is NULL");
     status = status == CTRACK_OK ? read_durability(&h, durability, error) : status;

@@ -36,8 +36,19 @@ ctrack_status ct_write_begin(ctrack *tracker, bool *anew, ctrack_error *error)
     return status;
 }
 
+/* What was appended must come behind all other rows of the log. */
+static ctrack_status check_order(const ct_store *store, ctrack_error *error)
+{
+    if (store->appended_seq == 0 ||
+        (store->appended_seq > store->seen_seq && store->appended_seq > store->folded_seq)) {
+        return CTRACK_OK;
+    }
+    return ct_error_no_number(error);
+}
+
 ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *error)
 {
+    status = status == CTRACK_OK ? check_order(tracker->store, error) : status;
     if (status == CTRACK_OK) {
         status = ct_store_commit(tracker->store, error);
     } else {
