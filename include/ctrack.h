@@ -75,9 +75,9 @@
  *   ahead of the data after a power cut; if they are committed after the update, after any crash. Commit the data
  *   first, as durably, or write both in one transaction with ctrack_stage().
  * - A callback that blocks holds up the tracker's other callbacks and its timeouts (not those of blocked threads).
- * - Start no call once you call ctrack_close(), except from callbacks: calls that are under way end, but the handle is
- *   gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their callbacks first. Promises,
- *   snapshots and abort signals outlive the tracker, and are still to be released.
+ * - Start no call once you call ctrack_close(), except from callbacks, where each is CTRACK_CLOSED: calls that are under
+ *   way end, but the handle is gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their
+ *   callbacks first. Promises, snapshots and abort signals outlive the tracker, and are still to be released.
  *
  * ## What is promised, and where
  *
@@ -193,7 +193,8 @@ typedef enum ctrack_durability {
     CTRACK_DURABLE_NONE = 2    /**< a power cut may damage the file: of ctrack_host_durability(), never of a tracker */
 } ctrack_durability;
 
-/** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); any thread. */
+/** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); on any thread, also
+ * within a call. It cannot call with the same tracker: whatever it calls is CTRACK_MISUSE. */
 typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
 
 /**
@@ -256,7 +257,7 @@ CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *opt
  * @param[in] tracker  NULL is fine.
  * Threads: calls that are under way in other threads end first, or return CTRACK_CLOSED. To start one once this call
  *          has begun, except from a callback, is an error of the caller.
- * Errors:  CTRACK_MISUSE from a callback of this tracker.
+ * Errors:  CTRACK_MISUSE from a callback of this tracker, whichever it is.
  */
 CTRACK_API ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error);
 
@@ -373,8 +374,8 @@ struct sqlite3;
  *
  * The writer lock is taken first, and waited for as the connection's busy handler or timeout says. Only a transaction
  * that has read before cannot wait for it, since SQLite does not let it: it is CTRACK_BUSY at once, and must be rolled
- * back and begun anew if others have committed since it read; the message says so. BEGIN IMMEDIATE avoids both. An empty
- * list takes no lock.
+ * back and begun anew if others have committed since it read; the message says so. BEGIN IMMEDIATE avoids both. An
+ * empty list takes no lock.
  *
  * @param[in] db          Used by the calling thread, and by no other meanwhile. A connection of another copy of SQLite
  *                        in the process is refused, as far as the VFS that has opened it tells the two apart.
@@ -544,7 +545,8 @@ CTRACK_API size_t ctrack_key_format(const ctrack_key *key, char *text, size_t si
 
 /* ---------------------------------------------------------------- dump and restore */
 
-/** Writes `size` bytes somewhere. Returns 0, or an errno value, which ends the dump. */
+/** Writes `size` bytes somewhere. Returns 0, or an errno value, which ends the dump. This one and the next may call
+ * everything but ctrack_close(). */
 typedef int ctrack_write_callback(const void *data, size_t size, void *argument);
 /** Reads up to `size` bytes: sets *got, 0 at the end. Returns 0, or an errno value, which ends the restore. */
 typedef int ctrack_read_callback(void *data, size_t size, size_t *got, void *argument);
@@ -620,8 +622,8 @@ CTRACK_API size_t ctrack_token_format(const ctrack_coordinate *coordinates, size
 
 /**
  * How far a long call has got: `done` of `total`, in a unit of the call's own. Called often, on the calling thread,
- * also while `done` stands still. Not 0 ends the call with CTRACK_ABORTED. It must not call ctrack with the same
- * tracker.
+ * also while `done` stands still. Not 0 ends the call with CTRACK_ABORTED. It cannot call with the same tracker:
+ * whatever it calls is CTRACK_MISUSE.
  */
 typedef int ctrack_progress_callback(uint64_t done, uint64_t total, void *argument);
 

@@ -19,6 +19,7 @@
 #include "sql.h"
 #include "store.h"
 #include "tracker.h"
+#include "within.h"
 
 /* ---------------------------------------------------------------- dump */
 
@@ -278,6 +279,8 @@ ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_
     if (status != CTRACK_OK) {
         return status;
     }
+    ct_within within;
+    ct_within_begin(&within, tracker, false);
     if (write == NULL) {
         status = ct_error_set(error, CTRACK_INVALID, "write is NULL");
     } else if (tracker->store != NULL) {
@@ -288,6 +291,7 @@ ctrack_status ctrack_dump(ctrack *tracker, const char *read_model, ctrack_write_
     } else {
         status = dump_memory(tracker, write, argument, error);
     }
+    ct_within_end(&within);
     return ct_tracker_leave(tracker, status);
 }
 
@@ -337,6 +341,8 @@ ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *
     if (status != CTRACK_OK) {
         return status;
     }
+    ct_within within;
+    ct_within_begin(&within, tracker, false);
     ct_dump_reader *reader = NULL;
     size_t rows = 0;
     bool check = ((unsigned)mode & CTRACK_RESTORE_CHECK) != 0;
@@ -351,6 +357,7 @@ ctrack_status ctrack_restore(ctrack *tracker, ctrack_read_callback *read, void *
     }
     status = status == CTRACK_OK ? restore(tracker, reader, (ctrack_restore_mode)rest, check, &rows, error) : status;
     ct_dump_reader_free(reader);
+    ct_within_end(&within);
     if (status == CTRACK_OK && restored != NULL) {
         *restored = rows;
     }

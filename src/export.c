@@ -26,6 +26,7 @@
 #include "sql.h"
 #include "store.h"
 #include "tracker.h"
+#include "within.h"
 
 /* Between two reports. */
 #define PIECE_PAGES 4096
@@ -326,11 +327,14 @@ ctrack_status ctrack_export(ctrack *tracker, const char *path, ctrack_export_mod
     if (status != CTRACK_OK) {
         return status;
     }
+    ct_within within;
+    ct_within_begin(&within, tracker, true);
     ct_reporter reporter = {.callback = progress, .argument = argument};
     if (path == NULL || (mode != CTRACK_EXPORT_NEW && mode != CTRACK_EXPORT_REPLACE)) {
         status = ct_error_set(error, CTRACK_INVALID, "%s", path == NULL ? "path is NULL" : "mode is not one");
     } else {
         status = export(tracker, path, mode == CTRACK_EXPORT_REPLACE, &reporter, error);
     }
+    ct_within_end(&within);
     return ct_tracker_leave(tracker, status);
 }

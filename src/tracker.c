@@ -14,16 +14,34 @@
 #include "rewrite.h"
 #include "snapshot.h"
 #include "text.h"
+#include "within.h"
 #include "write.h"
 
 void ct_tracker_log(const ctrack *tracker, const ctrack_error *error)
 {
     if (tracker->log != NULL) {
+        ct_within within;
+        ct_within_begin(&within, tracker, true);
         tracker->log(error->status, error->message, tracker->log_argument);
+        ct_within_end(&within);
     }
 }
 
 /* ---------------------------------------------------------------- calls under way */
+
+static ctrack_status check(ctrack *tracker, ctrack_error *error)
+{
+    ctrack_status status = ct_board_check(tracker->board, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (ct_is_within(tracker, true)) {
+        return ct_error_set(error, CTRACK_MISUSE, "this callback cannot call with its own tracker");
+    }
+    return atomic_load_explicit(&tracker->closing, memory_order_relaxed)
+               ? ct_error_set(error, CTRACK_CLOSED, "the tracker is closed")
+               : CTRACK_OK;
+}
 
 ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error)
 {
@@ -39,7 +57,7 @@ ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error)
     } while (!atomic_compare_exchange_weak_explicit(/* GCOVR_EXCL_BR_LINE: if a call begins or ends just then */
                                                     &tracker->calls, &calls, calls + 1, memory_order_acquire,
                                                     memory_order_relaxed));
-    ctrack_status status = ct_board_check(tracker->board, error);
+    ctrack_status status = check(tracker, error);
     return status == CTRACK_OK ? CTRACK_OK : ct_tracker_leave(tracker, status);
 }
 
@@ -121,6 +139,7 @@ static ctrack *new_tracker(const ctrack_options *options)
     tracker->follower.always = options->follow;
     atomic_init(&tracker->committing, false);
     atomic_init(&tracker->calls, 1);
+    atomic_init(&tracker->closing, false);
     tracker->log = options->log;
     tracker->log_argument = options->log_argument;
     return tracker;
@@ -200,13 +219,14 @@ ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error)
         return status;
     }
     ct_gate gate;
-    if (ct_board_on_service_thread(tracker->board)) {
+    if (ct_is_within(tracker, false) || ct_board_on_service_thread(tracker->board)) {
         return ct_error_set(error, CTRACK_MISUSE, "a callback cannot close its own tracker");
     }
     if (ct_gate_init(&gate) != 0) {
         return ct_error_no_memory(error);
     }
     tracker->closer = &gate;
+    atomic_store(&tracker->closing, true);
     ct_board_close(tracker->board);
     ct_tracker_leave(tracker, CTRACK_OK);
     ct_gate_wait(&gate, CT_NEVER);

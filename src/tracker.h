@@ -30,12 +30,14 @@ struct ctrack {
     ct_advances advances;   /* the turn: what is on its way from the store to the board; empty between turns */
     ct_new_keyspaces new_keyspaces; /* the turn */
     atomic_uint calls;              /* under way, plus one until the tracker is closed */
+    atomic_bool closing;            /* new calls, which only callbacks may make, are refused */
     ct_gate *closer;                /* opened by whoever brings `calls` to zero */
     ctrack_log_callback *log;
     void *log_argument;
 };
 
-/** Begins a public call: CTRACK_FORKED or CTRACK_INVALID, or it counts as under way until ct_tracker_leave(). */
+/** Begins a public call: CTRACK_INVALID, CTRACK_FORKED, CTRACK_MISUSE from a callback that may not call, CTRACK_CLOSED;
+ * or it counts as under way until ct_tracker_leave(). */
 ctrack_status ct_tracker_enter(ctrack *tracker, ctrack_error *error);
 /** Ends it. Returns `status`, so that a call can end in one line. */
 ctrack_status ct_tracker_leave(ctrack *tracker, ctrack_status status);
