@@ -31,6 +31,11 @@ ctrack_abort_signal *ctrack_abort_signal_new(void)
     return signal;
 }
 
+bool ct_abort_is_ours(const ctrack_abort_signal *signal)
+{
+    return signal->generation == ct_fork_generation();
+}
+
 static void unref(ctrack_abort_signal *signal)
 {
     if (atomic_fetch_sub_explicit(&signal->refs, 1, memory_order_acq_rel) == 1) {
@@ -84,7 +89,7 @@ static ctrack_promise *promise_of(ct_abort_link *link)
 
 void ctrack_abort(ctrack_abort_signal *signal)
 {
-    if (signal == NULL || signal->generation != ct_fork_generation()) {
+    if (signal == NULL || !ct_abort_is_ours(signal)) {
         return;
     }
     ct_mutex_lock(&signal->lock);
@@ -107,7 +112,7 @@ bool ctrack_abort_signal_aborted(const ctrack_abort_signal *signal)
 
 void ctrack_abort_signal_release(ctrack_abort_signal *signal)
 {
-    if (signal != NULL && signal->generation == ct_fork_generation()) {
+    if (signal != NULL && ct_abort_is_ours(signal)) {
         unref(signal);
     }
 }

@@ -18,6 +18,8 @@ typedef struct ct_abort_link {
     struct ct_abort_link **place; /* the pointer that points here */
 } ct_abort_link;
 
+/** Whether this process has made it, not a parent. */
+bool ct_abort_is_ours(const ctrack_abort_signal *signal);
 /** Puts a pending promise on the list; false if the signal was given already. The board's lock is held. */
 bool ct_abort_attach(ctrack_abort_signal *signal, ct_abort_link *link);
 /** Takes it off, if it has been put on, and lets the signal go. The board's lock is held. */

@@ -236,6 +236,9 @@ ctrack_status ct_promise_make(ct_board *board, const ctrack_coordinate *coordina
     if (count > MOST_ITEMS) {
         return ct_error_no_memory(error);
     }
+    if (signal != NULL && !ct_abort_is_ours(signal)) {
+        return ct_error_set(error, CTRACK_FORKED, "the abort signal was made by a parent process; make one anew");
+    }
     ctrack_promise *made = ct_alloc(sizeof(ctrack_promise) + sizeof(ct_wait) + count * sizeof(ct_wait_item));
     if (made == NULL) {
         return ct_error_no_memory(error);
