@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "connection.h"
 #include "error.h"
 #include "file.h"
 #include "migrate.h"
@@ -503,7 +504,7 @@ ctrack_status ct_check(sqlite3 *db, bool quick, ctrack_finding_callback *found, 
 
 static ctrack_status open_to_check(const char *name, int64_t busy_timeout_ms, sqlite3 **db, ctrack_error *error)
 {
-    ctrack_status status = ct_sql_open(name, SQLITE_OPEN_READONLY, "open the file", db, error);
+    ctrack_status status = ct_connection_open(name, SQLITE_OPEN_READONLY, "open the file", db, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -538,7 +539,7 @@ ctrack_status ctrack_check(const char *path, int64_t busy_timeout_ms, ctrack_fin
         status = status == CTRACK_OK ? ct_check(db, false, found, argument, &reporter, error) : status;
         ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
     }
-    sqlite3_close(db);
+    ct_connection_close(db);
     ct_free(name);
     return status;
 }

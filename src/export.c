@@ -19,6 +19,7 @@
 #include "alloc.h"
 #include "check.h"
 #include "clock.h"
+#include "connection.h"
 #include "error.h"
 #include "migrate.h"
 #include "newfile.h"
@@ -259,7 +260,7 @@ static ctrack_status check_copy(sqlite3 *target, ct_reporter *reporter, ctrack_e
 /* Nobody else knows the file, and it is thrown away if anything fails: no journal on the disk, no sync of SQLite's. */
 static ctrack_status open_target(const ct_newfile *file, sqlite3 **target, ctrack_error *error)
 {
-    ctrack_status status = ct_sql_open(file->temporary, SQLITE_OPEN_READWRITE, "open the new file", target, error);
+    ctrack_status status = ct_connection_open(file->temporary, SQLITE_OPEN_READWRITE, "open the new file", target, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -287,7 +288,7 @@ static ctrack_status build(ctrack *tracker, const ct_newfile *file, ct_reporter 
     }
     status = status == CTRACK_OK ? leave_wal(target, error) : status;
     status = status == CTRACK_OK ? check_copy(target, reporter, error) : status;
-    int code = sqlite3_close(target);
+    int code = ct_connection_close(target);
     return status == CTRACK_OK && code != SQLITE_OK ? ct_sql_fail(NULL, code, "close the new file", error) : status;
 }
 
@@ -297,7 +298,8 @@ static ctrack_status look(const ct_store *store, ct_newfile *file, const char *p
     if (status != CTRACK_OK || !file->exists) {
         return status;
     }
-    if (store != NULL && file->old.st_dev == store->device && file->old.st_ino == store->inode) {
+    if (store != NULL && file->old.st_dev == store->identity.file.device &&
+        file->old.st_ino == store->identity.file.number) {
         return ct_error_set(error, CTRACK_INVALID, "%s is the tracker's own file", file->path);
     }
     return replace ? CTRACK_OK : ct_error_set(error, CTRACK_MISUSE, "%s exists already", file->path);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "connection.h"
 #include "error.h"
 #include "file.h"
 #include "sql.h"
@@ -142,7 +143,7 @@ static ctrack_status complete(ct_newfile *file, const struct stat *like, ctrack_
 static ctrack_status retire(const ct_newfile *file, sqlite3 **old, ctrack_error *error)
 {
     sqlite3 *db = NULL;
-    ctrack_status status = ct_sql_open(file->path, SQLITE_OPEN_READWRITE, "open the old file", &db, error);
+    ctrack_status status = ct_connection_open(file->path, SQLITE_OPEN_READWRITE, "open the old file", &db, error);
     /* Leaving write-ahead mode takes an exclusive lock. Somebody may enter it again before we lock the file for good.
      */
     status = status == CTRACK_OK ? ct_sql_exec(db, "SELECT 1 FROM sqlite_schema", "read the old file", error) : status;
@@ -153,7 +154,7 @@ static ctrack_status retire(const ct_newfile *file, sqlite3 **old, ctrack_error 
         *old = db;
         return CTRACK_OK;
     }
-    sqlite3_close(db);
+    ct_connection_close(db);
     if (status == CTRACK_CORRUPT) {
         return CTRACK_OK;
     }
@@ -174,7 +175,7 @@ static ctrack_status replace_old(ct_newfile *file, ctrack_error *error)
     if (status == CTRACK_OK && rename(file->temporary, file->path) != 0) {
         status = fail(file, errno, "replace", error);
     }
-    sqlite3_close(old);
+    ct_connection_close(old);
     return status;
 }
 

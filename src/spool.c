@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "connection.h"
 #include "error.h"
 #include "json.h"
 #include "sql.h"
@@ -37,17 +38,21 @@ struct ct_spool {
 
 static ctrack_status open_table(ct_spool *spool, ctrack_error *error)
 {
+    ctrack_status status = ct_connection_usable(error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     int code = sqlite3_open_v2(":memory:", &spool->db,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
     if (code != SQLITE_OK) {
         return ct_sql_fail(spool->db, code, doing, error);
     }
     /* Nobody recovers what is here: no journal. */
-    ctrack_status status = ct_sql_exec(spool->db,
-                                       "PRAGMA temp_store = FILE; PRAGMA temp.journal_mode = OFF;"
-                                       "CREATE TEMP TABLE spool (id INTEGER PRIMARY KEY, piece BLOB NOT NULL) STRICT;"
-                                       "PRAGMA temp.cache_size = -1024",
-                                       doing, error);
+    status = ct_sql_exec(spool->db,
+                         "PRAGMA temp_store = FILE; PRAGMA temp.journal_mode = OFF;"
+                         "CREATE TEMP TABLE spool (id INTEGER PRIMARY KEY, piece BLOB NOT NULL) STRICT;"
+                         "PRAGMA temp.cache_size = -1024",
+                         doing, error);
     status = status == CTRACK_OK
                  ? ct_sql_prepare(spool->db, "INSERT INTO spool (piece) VALUES (?1)", &spool->add, error)
                  : status;

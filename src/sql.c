@@ -106,17 +106,6 @@ ctrack_status ct_sql_integer(sqlite3 *db, const char *sql, int64_t *value, ctrac
     return status;
 }
 
-ctrack_status ct_sql_open(const char *name, int mode, const char *doing, sqlite3 **db, ctrack_error *error)
-{
-    int flags = mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
-    int code = sqlite3_open_v2(name, db, flags, NULL);
-    if (code != SQLITE_OK) {
-        return ct_sql_fail(*db, code, doing, error);
-    }
-    sqlite3_extended_result_codes(*db, 1);
-    return CTRACK_OK;
-}
-
 ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error)
 {
     sqlite3_stmt *statement = NULL;

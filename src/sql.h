@@ -24,9 +24,6 @@ ctrack_status ct_sql_run(sqlite3_stmt *statement, const char *doing, ctrack_erro
 ctrack_status ct_sql_text(sqlite3_stmt *statement, int column, const char **text, ctrack_error *error);
 /** Reads the first column of the first row; 0 if there is none. */
 ctrack_status ct_sql_integer(sqlite3 *db, const char *sql, int64_t *value, ctrack_error *error);
-/** Opens a file that exists, not through a symbolic link. `mode`: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE. *db is
- * closed by the caller, also after an error. */
-ctrack_status ct_sql_open(const char *name, int mode, const char *doing, sqlite3 **db, ctrack_error *error);
 /** Runs a PRAGMA and reads back the row that it answers with: a PRAGMA that SQLite ignores fails silently. `expected`
  * NULL: whatever it answers. */
 ctrack_status ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error);

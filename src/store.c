@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "store.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "alloc.h"
 #include "clock.h"
+#include "connection.h"
 #include "error.h"
 #include "file.h"
 #include "migrate.h"
@@ -20,6 +20,9 @@
 /* Between two tries to get a lock. SQLite's own handler naps up to 100 ms, which starves whoever writes beside a busy
  * process: measured, a writer in a loop kept another one waiting for more than 5 s; with short naps, 0.3 s at most. */
 #define NAP_NANOSECONDS 300000
+/* Between two tries to open a file that is just being replaced, or made: each twice as long as the one before. */
+#define FIRST_NAP_NANOSECONDS INT64_C(1000000)
+#define LAST_NAP_NANOSECONDS INT64_C(1000000000)
 /* The page cache, at the most: all of ctrack_latest for three million keys, so that a fold does not read it anew. */
 #define CACHE_KIB 65536
 
@@ -185,16 +188,18 @@ ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ct
     return status;
 }
 
-/* Tries once for the writer lock. */
+/* Tries once for the writer lock. Under it, it is looked whether the file is still the one of its name; and whatever has
+ * failed, that it is not explains it better. */
 static ctrack_status try_to_begin(ct_store *store, ctrack_error *error)
 {
-    ctrack_status status = ct_store_check_file(store, error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
     store->one_try = true;
-    status = ct_store_run(store, CT_BEGIN_IMMEDIATE, "lock the file for writing", error);
+    ctrack_status status = ct_store_run(store, CT_BEGIN_IMMEDIATE, "lock the file for writing", error);
     store->one_try = false;
+    ctrack_status cause = ct_store_check_file(store, error);
+    if (cause != CTRACK_OK) {
+        ct_store_rollback(store);
+        return cause;
+    }
     return status;
 }
 
@@ -240,13 +245,12 @@ void ct_store_rollback(ct_store *store)
 static void make_room(const ct_store *store)
 {
     static unsigned char zeros[ROOM_PIECE]; /* not const: so the library does not contain them */
-    sqlite3_file *log = NULL;
     sqlite3_int64 size = 0;
     if (store->wal_pages == 0 || store->commit_pages > SMALL_COMMIT_PAGES) {
         return;
     }
-    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-    if (log == NULL || log->pMethods == NULL || /* GCOVR_EXCL_BR_LINE: it is open, since it has pages */
+    sqlite3_file *log = ct_identity_log(store->db);
+    if (log == NULL || /* GCOVR_EXCL_BR_LINE: it is open, since it has pages */
         log->pMethods->xFileSize(log, &size) != SQLITE_OK) {
         return;
     }
@@ -261,6 +265,9 @@ ctrack_status ct_store_commit(ct_store *store, ctrack_error *error)
 {
     make_room(store);
     ctrack_status status = ct_store_run(store, CT_COMMIT, "commit", error);
+    if (status == CTRACK_OK && store->identity.guard != NULL) {
+        status = ct_identity_prove(&store->identity, store->db, error);
+    }
     if (status == CTRACK_OK) {
         return status;
     }
@@ -426,19 +433,32 @@ static ctrack_status checkpoint(sqlite3 *db, int *pages, int *moved, ctrack_erro
     return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "checkpoint", error);
 }
 
+/* Whether another connection, which has read it, has the same file. */
+static ctrack_status is_our_file(const ct_store *store, sqlite3 *db, ctrack_error *error)
+{
+    ct_identity found = CT_IDENTITY_INIT;
+    ctrack_status status = ct_identity_learn(&found, db, error);
+    if (status == CTRACK_OK && !ct_inode_same(&found.file, &store->identity.file)) {
+        status = ct_error_set(error, CTRACK_IO, "%s has been replaced by another file: open the tracker again",
+                              ct_store_path(store));
+    }
+    return status;
+}
+
 /* On a connection of its own: one that holds the writer lock cannot checkpoint. */
 static ctrack_status checkpoint_beside(const ct_store *store, int *pages, int *moved, ctrack_error *error)
 {
     sqlite3 *db = NULL;
-    ctrack_status status = ct_sql_open(ct_store_path(store), SQLITE_OPEN_READWRITE, "checkpoint", &db, error);
+    ctrack_status status = ct_connection_open(ct_store_path(store), SQLITE_OPEN_READWRITE, "checkpoint", &db, error);
     if (status == CTRACK_OK) {
         ct_store_distrust(db);
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         /* A connection that has never read does nothing at a checkpoint. */
         status = ct_sql_exec(db, "SELECT 1 FROM main.sqlite_schema", "read the database schema", error);
     }
+    status = status == CTRACK_OK ? is_our_file(store, db, error) : status;
     status = status == CTRACK_OK ? checkpoint(db, pages, moved, error) : status;
-    sqlite3_close(db);
+    ct_connection_close(db);
     return status;
 }
 
@@ -512,6 +532,12 @@ static int try_again(void *argument, int tries)
     return 1;
 }
 
+/* Whether a file that could not be told from others may be told in a moment. */
+static bool is_passing(ctrack_status status)
+{
+    return status == CTRACK_BUSY || status == CTRACK_INVALID;
+}
+
 /* Before anything is written: is this file ours to use? */
 static ctrack_status inspect(ct_store *store, ctrack_error *error)
 {
@@ -544,6 +570,23 @@ static ctrack_status enter_wal(ct_store *store, ctrack_error *error)
     return status;
 }
 
+/* The log is opened with the first reading. Others who are just opening the file look like trouble for a moment. */
+static ctrack_status guard_log(ct_store *store, ctrack_error *error)
+{
+    ctrack_status status = ct_sql_exec(store->db, "PRAGMA main.schema_version", "read the file", error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    int64_t nap = FIRST_NAP_NANOSECONDS;
+    status = ct_identity_guard(&store->identity, store->db, error);
+    while (is_passing(status) && nap < LAST_NAP_NANOSECONDS) {
+        ct_thread_nap(nap);
+        nap *= 2;
+        status = ct_identity_guard(&store->identity, store->db, error);
+    }
+    return status;
+}
+
 ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability, ctrack_error *error)
 {
     if (store->read_only) {
@@ -551,6 +594,7 @@ ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability,
     }
     bool full = durability == CTRACK_DURABLE_FULL;
     ctrack_status status = enter_wal(store, error);
+    status = status == CTRACK_OK ? guard_log(store, error) : status;
     status =
         status == CTRACK_OK
             ? ct_sql_pragma(store->db, full ? "PRAGMA main.synchronous = FULL" : "PRAGMA main.synchronous = NORMAL",
@@ -563,6 +607,7 @@ ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability,
     if (status == CTRACK_OK && !ct_store_is_current(store)) {
         status = ct_migrate_apply(store->db, error);
     }
+    status = status == CTRACK_OK ? ct_identity_prove_old(&store->identity, store->db, error) : status;
     return status == CTRACK_OK ? status : ct_error_context(error, status, "%s", ct_store_path(store));
 }
 
@@ -600,15 +645,49 @@ static ctrack_status prepare_ends(ct_store *store, ctrack_error *error)
     return status == CTRACK_OK ? ct_store_statement(store, CT_ROLLBACK, &unused, error) : status;
 }
 
-static ctrack_status remember_file(ct_store *store, ctrack_error *error)
+static void disconnect(ct_store *store)
 {
-    struct stat found;
-    if (stat(ct_store_path(store), &found) != 0) {
-        return ct_error_set(error, CTRACK_IO, "cannot open the file: %s", strerror(errno));
+    for (int i = 0; i < CT_STATEMENTS; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
     }
-    store->device = found.st_dev;
-    store->inode = found.st_ino;
-    return CTRACK_OK;
+    ct_identity_end(&store->identity);
+    ct_connection_close(store->db);
+    store->db = NULL;
+}
+
+/* Opens the file of this name. *again: it could not be told that it is the one that others find under that name. */
+static ctrack_status connect_once(ct_store *store, const char *name, bool *again, ctrack_error *error)
+{
+    *again = false;
+    ctrack_status status = ct_connection_open(name, store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE,
+                                              "open the file", &store->db, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = set_up(store, error);
+    ctrack_error why;
+    ctrack_status known = ct_identity_learn(&store->identity, store->db, &why);
+    known = known == CTRACK_OK && status == CTRACK_OK ? ct_identity_guard(&store->identity, store->db, &why) : known;
+    if (known == CTRACK_OK) {
+        return status == CTRACK_OK ? prepare_ends(store, error) : status;
+    }
+    *again = is_passing(known);
+    return ct_error_set(error, known, "%s", why.message);
+}
+
+static ctrack_status connect(ct_store *store, const char *name, ctrack_error *error)
+{
+    bool again;
+    ctrack_status status = connect_once(store, name, &again, error);
+    for (int64_t nap = FIRST_NAP_NANOSECONDS; again && nap < LAST_NAP_NANOSECONDS; nap *= 2) {
+        /* Nothing of what was read and is not its own is moved anywhere. */
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        disconnect(store);
+        ct_thread_nap(nap);
+        status = connect_once(store, name, &again, error);
+    }
+    return status == CTRACK_OK ? status : ct_error_context(error, status, "%s", name);
 }
 
 static ctrack_status open_database(ct_store *store, const char *path, ctrack_error *error)
@@ -618,29 +697,30 @@ static ctrack_status open_database(ct_store *store, const char *path, ctrack_err
     if (status == CTRACK_OK && !store->read_only) {
         status = ct_file_create(name, error);
     }
-    if (status == CTRACK_OK) {
-        status = ct_sql_open(name, store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, "open the file",
-                             &store->db, error);
-        status = status == CTRACK_OK ? set_up(store, error) : status;
-        status = status == CTRACK_OK ? prepare_ends(store, error) : status;
-        status = status == CTRACK_OK ? remember_file(store, error) : status;
-        if (status != CTRACK_OK) {
-            ct_error_context(error, status, "%s", name);
-        }
-    }
+    status = status == CTRACK_OK ? connect(store, name, error) : status;
     ct_free(name);
     return status;
 }
 
+/* A store without a connection; NULL: no memory. */
+static ct_store *new_store(int64_t busy_timeout_ms, bool read_only)
+{
+    ct_store *store = ct_alloc_array(1, sizeof *store);
+    if (store != NULL) {
+        store->identity = CT_IDENTITY_INIT;
+        store->busy_timeout_ms = busy_timeout_ms;
+        store->read_only = read_only;
+    }
+    return store;
+}
+
 ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_store **store, ctrack_error *error)
 {
-    ct_store *made = ct_alloc_array(1, sizeof *made);
+    ct_store *made = new_store(options->busy_timeout_ms, options->read_only);
     if (made == NULL || (made->read_model = ct_alloc_text(options->read_model, strlen(options->read_model))) == NULL) {
         ct_free(made);
         return ct_error_no_memory(error);
     }
-    made->read_only = options->read_only;
-    made->busy_timeout_ms = options->busy_timeout_ms;
     made->data_version = -1;
     made->exposed = ct_store_version_exposed(sqlite3_libversion_number());
     ctrack_status status = open_database(made, path, error);
@@ -654,12 +734,10 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
 
 ctrack_status ct_store_schema(const char *path, int64_t busy_timeout_ms, int *version, ctrack_error *error)
 {
-    ct_store *store = ct_alloc_array(1, sizeof *store);
+    ct_store *store = new_store(ct_store_busy_timeout(busy_timeout_ms), true);
     if (store == NULL) {
         return ct_error_no_memory(error);
     }
-    store->busy_timeout_ms = ct_store_busy_timeout(busy_timeout_ms);
-    store->read_only = true;
     store->any_schema = true;
     ctrack_status status = open_database(store, path, error);
     if (status == CTRACK_OK) {
@@ -680,23 +758,24 @@ ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctr
     options.read_model = store->read_model;
     options.read_only = true;
     options.busy_timeout_ms = store->busy_timeout_ms;
-    return ct_store_open(ct_store_path(store), &options, second, error);
+    ct_store *opened = NULL;
+    ctrack_status status = ct_store_open(ct_store_path(store), &options, &opened, error);
+    if (status == CTRACK_OK && !ct_inode_same(&opened->identity.file, &store->identity.file)) {
+        status = ct_store_check_file(store, error);
+        status =
+            status != CTRACK_OK ? status : ct_error_set(error, CTRACK_IO, "%s is being replaced", ct_store_path(store));
+    }
+    if (status != CTRACK_OK) {
+        ct_store_refuse(opened);
+        return status;
+    }
+    *second = opened;
+    return CTRACK_OK;
 }
 
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
 {
-    struct stat found;
-    const char *path = ct_store_path(store);
-    if (stat(path, &found) != 0) {
-        return ct_error_set(error, CTRACK_IO, "%s is gone: %s", path, strerror(errno));
-    }
-    if (found.st_dev != store->device || found.st_ino != store->inode) {
-        return ct_error_set(error, CTRACK_IO, "%s has been replaced by another file: open the tracker again", path);
-    }
-    if (found.st_size == 0) {
-        return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
-    }
-    return CTRACK_OK;
+    return ct_identity_check(&store->identity, ct_store_path(store), error);
 }
 
 ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error)
@@ -708,10 +787,7 @@ ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctra
 void ct_store_close(ct_store *store)
 {
     if (store != NULL) {
-        for (int i = 0; i < CT_STATEMENTS; i++) {
-            sqlite3_finalize(store->statements[i]);
-        }
-        sqlite3_close(store->db);
+        disconnect(store);
         ct_free(store->read_model);
         ct_free(store);
     }

@@ -27,9 +27,9 @@
  */
 #include <sqlite3.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 #include "ctrack.h"
+#include "identity.h"
 
 typedef enum ct_statement {
     CT_DATA_VERSION,
@@ -79,10 +79,9 @@ typedef struct ct_store {
     sqlite3_stmt *statements[CT_STATEMENTS]; /* prepared when first needed */
     char *read_model;
     bool read_only;
-    bool any_schema; /* it was opened to be looked at: a schema that is old, or missing, is fine */
-    int schema;      /* how many migrations the file had when it was opened */
-    dev_t device;    /* with the next: which file this is, under whatever name */
-    ino_t inode;
+    bool any_schema;      /* it was opened to be looked at: a schema that is old, or missing, is fine */
+    int schema;           /* how many migrations the file had when it was opened */
+    ct_identity identity; /* which file this is */
     int64_t busy_timeout_ms;
     int64_t busy_until;   /* while a lock is tried for */
     bool one_try;         /* SQLite's busy handler is not to wait */
@@ -123,9 +122,10 @@ int ct_store_busy_timeout(int64_t given_ms);
 
 /** The file's absolute name. */
 const char *ct_store_path(const ct_store *store);
-/** Opens the same file once more, for reading. */
+/** Opens the same file once more, for reading; CTRACK_IO when its name stands for another one by now. */
 ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctrack_error *error);
-/** CTRACK_IO when the file has been replaced, removed or truncated since it was opened. Any thread. */
+/** CTRACK_IO when the file has been replaced, removed or truncated since it was opened, or its log removed. Any thread.
+ */
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error);
 /** Returns `status`; if it is an error, and ct_store_check_file() knows better why, its answer. Any thread. */
 ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error);

@@ -194,3 +194,8 @@ unsigned ct_fork_generation(void)
     pthread_once(&once, watch_forks);
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }
+
+int ct_fork_handlers(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    return pthread_atfork(before, in_parent, in_child) == 0 ? 0 : -1;
+}

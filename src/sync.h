@@ -14,6 +14,12 @@ typedef struct ct_mutex {
     pthread_mutex_t mutex;
 } ct_mutex;
 
+/** Of a mutex that nobody initialises or destroys. */
+#define CT_MUTEX_INIT \
+    { \
+        PTHREAD_MUTEX_INITIALIZER \
+    }
+
 int ct_mutex_init(ct_mutex *mutex); /**< 0, or -1: no resources */
 void ct_mutex_destroy(ct_mutex *mutex);
 void ct_mutex_lock(ct_mutex *mutex);
@@ -63,5 +69,7 @@ void ct_thread_nap_precisely(void);
 
 /** Changes in the child of every fork(2). Handles remember it to know that they are not theirs to use. */
 unsigned ct_fork_generation(void);
+/** Has them called around every fork(2) from now on. 0, or -1: no resources. */
+int ct_fork_handlers(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 #endif

@@ -133,7 +133,7 @@ static void test_a_busy_timeout_ends_in_a_month_at_most(void **state)
 static void test_the_same_number_on_another_device_is_another_file(void **state)
 {
     fixture *f = *state;
-    f->tracker->store->device++;
+    f->tracker->store->identity.file.device++;
     assert_status(ct_store_check_file(f->tracker->store, &f->error), CTRACK_IO);
     assert_contains(f->error.message, "replaced");
 }

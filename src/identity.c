@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "error.h"
+
+/* What identifies a log and its index: salts and checksums stand in their first bytes
+ * (https://www.sqlite.org/walformat.html). */
+#define LOG_HEADER_BYTES 32
+#define INDEX_HEADER_BYTES 48
+/* SQLite maps it in pieces of this size. */
+#define INDEX_PIECE_BYTES 32768
+/* Others may write between two readings. */
+#define READINGS 100
+
+sqlite3_file *ct_identity_log(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    return log != NULL && log->pMethods != NULL ? log : NULL;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error *error)
+{
+    const char *path = sqlite3_db_filename(db, "main");
+    int moved = 0; /* stays so where SQLite's files cannot say it */
+    ct_inode before, after;
+    bool there = ct_inode_of(path, &before) == 0;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (!there || moved != 0 || ct_inode_of(path, &after) != 0 || !ct_inode_same(&before, &after)) {
+        return ct_error_set(error, CTRACK_BUSY, "it is being replaced by another file");
+    }
+    identity->file = after;
+    bool logged = ct_identity_log(db) != NULL || sqlite3_db_readonly(db, "main") == 0;
+    if (logged && (after.links > 1 || after.mounted)) {
+        return ct_error_set(error, CTRACK_INVALID,
+                            "it has another name (%s), and each name has a write-ahead log of its own: %s",
+                            after.mounted ? "a bind mount" : "a hard link",
+                            after.mounted ? "mount its directory" : "remove one of them");
+    }
+    return CTRACK_OK;
+}
+
+static ctrack_status name_index(ct_identity *identity, const char *path, ctrack_error *error)
+{
+    size_t size = strlen(path) + sizeof "-shm";
+    identity->index = ct_alloc(size);
+    if (identity->index == NULL) {
+        return ct_error_no_memory(error);
+    }
+    snprintf(identity->index, size, "%s-shm", path);
+    return CTRACK_OK;
+}
+
+/* Whoever writes keeps a descriptor of the log until there is something in it to compare. */
+static ctrack_status look_at_log(ct_identity *identity, sqlite3 *db, ctrack_error *error)
+{
+    const char *log = sqlite3_filename_wal(sqlite3_db_filename(db, "main"));
+    if (ct_inode_of(log, &identity->log) != 0) {
+        return ct_error_set(error, CTRACK_BUSY, "its write-ahead log is gone: %s", strerror(errno));
+    }
+    if (sqlite3_db_readonly(db, "main") != 0) {
+        return CTRACK_OK;
+    }
+    ct_inode opened;
+    identity->named_log = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+    if (identity->named_log < 0 || ct_inode_of_descriptor(identity->named_log, &opened) != 0) {
+        return ct_error_set(error, CTRACK_IO, "cannot open its write-ahead log: %s", strerror(errno));
+    }
+    return ct_inode_same(&opened, &identity->log)
+               ? CTRACK_OK
+               : ct_error_set(error, CTRACK_BUSY, "its write-ahead log is being replaced");
+}
+
+/* Nobody has a lock on the log itself, so closing it drops none. */
+static void let_go_of_log(ct_identity *identity)
+{
+    if (identity->named_log >= 0) {
+        close(identity->named_log);
+    }
+    identity->named_log = -1;
+}
+
+ctrack_status ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrack_error *error)
+{
+    const char *path = sqlite3_db_filename(db, "main");
+    if (identity->guard != NULL || ct_identity_log(db) == NULL) {
+        return CTRACK_OK;
+    }
+    ctrack_status status = identity->index == NULL ? name_index(identity, path, error) : CTRACK_OK;
+    if (status == CTRACK_OK) {
+        status = ct_guard_take(path, identity->index, &identity->file, &identity->guard, error);
+    }
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = look_at_log(identity, db, error);
+    status = status == CTRACK_OK ? ct_identity_learn(identity, db, error) : status;
+    if (status != CTRACK_OK) {
+        let_go_of_log(identity);
+        ct_guard_loosen(identity->guard);
+        identity->guard = NULL;
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------- at work */
+
+ctrack_status ct_identity_check(const ct_identity *identity, const char *path, ctrack_error *error)
+{
+    ct_inode found;
+    if (ct_inode_of(path, &found) != 0) {
+        return ct_error_set(error, CTRACK_IO, "%s is gone: %s", path, strerror(errno));
+    }
+    if (!ct_inode_same(&found, &identity->file)) {
+        return ct_error_set(error, CTRACK_IO, "%s has been replaced by another file: open the tracker again", path);
+    }
+    if (found.size == 0) {
+        return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
+    }
+    if (identity->log.number == 0) {
+        return CTRACK_OK;
+    }
+    if (ct_inode_of(sqlite3_filename_wal(path), &found) != 0 || !ct_inode_same(&found, &identity->log)) {
+        return ct_error_set(error, CTRACK_IO, "the write-ahead log of %s has been removed: open the tracker again",
+                            path);
+    }
+    return CTRACK_OK;
+}
+
+/* The first bytes of the log and of its index. */
+typedef struct heads {
+    unsigned char log[LOG_HEADER_BYTES], index[INDEX_HEADER_BYTES];
+} heads;
+
+static bool read_as_sqlite(sqlite3 *db, heads *read)
+{
+    sqlite3_file *file = NULL, *log = ct_identity_log(db);
+    void volatile *index = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (log == NULL || log->pMethods->xRead(log, read->log, LOG_HEADER_BYTES, 0) != SQLITE_OK ||
+        file->pMethods->xShmMap(file, 0, INDEX_PIECE_BYTES, 0, &index) != SQLITE_OK || index == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < INDEX_HEADER_BYTES; i++) {
+        read->index[i] = ((unsigned char volatile *)index)[i];
+    }
+    return true;
+}
+
+static bool read_as_named(const ct_identity *identity, heads *read)
+{
+    return pread(identity->named_log, read->log, LOG_HEADER_BYTES, 0) == LOG_HEADER_BYTES &&
+           ct_guard_read_index(identity->guard, read->index, INDEX_HEADER_BYTES, 0) == INDEX_HEADER_BYTES;
+}
+
+static bool is_same(const ct_identity *identity, sqlite3 *db)
+{
+    for (int i = 0; i < READINGS; i++) {
+        heads sqlites, named;
+        if (!read_as_sqlite(db, &sqlites) || !read_as_named(identity, &named)) {
+            return false;
+        }
+        if (memcmp(&sqlites, &named, sizeof named) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+ctrack_status ct_identity_prove(ct_identity *identity, sqlite3 *db, ctrack_error *error)
+{
+    const char *path = sqlite3_db_filename(db, "main");
+    ct_inode index;
+    ctrack_status status = ct_identity_check(identity, path, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (ct_inode_of(identity->index, &index) != 0 || !ct_inode_same(&index, ct_guard_index(identity->guard))) {
+        return ct_error_set(error, CTRACK_IO, "%s has been removed: open the tracker again", identity->index);
+    }
+    if (!identity->proven && !is_same(identity, db)) {
+        return ct_error_set(error, CTRACK_IO, "the write-ahead log is not that of %s: open the tracker again", path);
+    }
+    identity->proven = true;
+    let_go_of_log(identity);
+    return CTRACK_OK;
+}
+
+ctrack_status ct_identity_prove_old(ct_identity *identity, sqlite3 *db, ctrack_error *error)
+{
+    unsigned char head[LOG_HEADER_BYTES];
+    bool written = pread(identity->named_log, head, sizeof head, 0) == sizeof head;
+    return written ? ct_identity_prove(identity, db, error) : CTRACK_OK;
+}
+
+void ct_identity_end(ct_identity *identity)
+{
+    let_go_of_log(identity);
+    ct_guard_loosen(identity->guard);
+    ct_free(identity->index);
+    *identity = CT_IDENTITY_INIT;
+}
