@@ -75,8 +75,8 @@
  *   ahead of the data after a power cut; if they are committed after the update, after any crash. Commit the data
  *   first, as durably, or write both in one transaction with ctrack_stage().
  * - A callback that blocks holds up the tracker's other callbacks and its timeouts (not those of blocked threads).
- * - Start no call once you call ctrack_close(), except from callbacks, where each is CTRACK_CLOSED: calls that are under
- *   way end, but the handle is gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their
+ * - Start no call once you call ctrack_close(), except from callbacks, where each is CTRACK_CLOSED: calls that are
+ *   under way end, but the handle is gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their
  *   callbacks first. Promises, snapshots and abort signals outlive the tracker, and are still to be released.
  *
  * ## What is promised, and where

@@ -255,7 +255,8 @@ static void test_reading_makes_no_file(void **state)
     assert_exit(OUTPUT, RUN(f, "forget", "p.db", "a:b:c"));
     assert_exit(OUTPUT, RUN(f, "dump", "p.db"));
     assert_exit(OUTPUT, RUN(f, "dump", "p.db", "-o", "out"));
-    assert_exit(OUTPUT, RUN(f, "wait", "p.db", "a:b:c=1"));
+    assert_exit(NEGATIVE, RUN(f, "wait", "p.db", "a:b:c=1", "--timeout", "20ms"));
+    assert_string_equal(err, "ctrack: timed out after 20 ms: p.db: there is no such file\n");
     assert_exit(INPUT, RUN_INPUT(f, "x", "restore", "p.db", "--dry-run"));
     assert_int_equal(files_in(f, ""), 0);
 }
@@ -353,6 +354,53 @@ static void test_wait_ends_when_another_process_gets_there(void **state)
     assert_exit(DONE, RUN(f, "update", "p.db", "a:document:main=6"));
     assert_exit(DONE, RUN(f, "update", "p.db", "a:document:main=7"));
     assert_exit(DONE, finish(&waiting, "", 0));
+}
+
+static void test_wait_begins_before_there_is_a_file(void **state)
+{
+    fixture *f = *state;
+    process waiting = start(f, NULL, LIST("wait", "p.db", "a:document:main=7", "--timeout", "60s"));
+    process for_ever = start(f, NULL, LIST("wait", "p.db", "a:document:main=7"));
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:document:main=7"));
+    assert_exit(DONE, finish(&waiting, "", 0));
+    assert_string_equal(err, "");
+    assert_exit(DONE, finish(&for_ever, "", 0));
+}
+
+static void test_wait_begins_before_the_file_has_a_schema(void **state)
+{
+    fixture *f = *state;
+    put_content(f, "p.db", "");
+    process waiting = start(f, NULL, LIST("wait", "p.db", "a:document:main=7", "--timeout", "60s"));
+    assert_exit(NEGATIVE, RUN(f, "wait", "p.db", "a:document:main=7", "--timeout", "0"));
+    assert_string_equal(err, "ctrack: timed out after 0 ms: p.db: there is nothing of ctrack's in this file\n");
+    sqlite3 *db = db_open(name_in(f, "p.db"));
+    db_run(db, "CREATE TABLE host (id)");
+    db_close(db);
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:document:main=7"));
+    assert_exit(DONE, finish(&waiting, "", 0));
+}
+
+static void test_wait_begins_while_somebody_has_the_file_locked(void **state)
+{
+    fixture *f = *state;
+    sqlite3 *db = db_open(name_in(f, "p.db"));
+    db_run(db, "CREATE TABLE host (id); BEGIN EXCLUSIVE");
+    process waiting = start(f, NULL, LIST("wait", "p.db", "a:document:main=7", "--timeout", "60s"));
+    assert_exit(BUSY, RUN(f, "wait", "p.db", "a:document:main=7", "--timeout", "20ms"));
+    db_run(db, "COMMIT");
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:document:main=7"));
+    assert_exit(DONE, finish(&waiting, "", 0));
+    db_close(db);
+}
+
+static void test_wait_does_not_wait_for_what_will_never_be_a_trackers_file(void **state)
+{
+    fixture *f = *state;
+    put_content(f, "p.db", "hello, this is text\n");
+    assert_exit(INPUT, RUN(f, "wait", "p.db", "a:b:c=1"));
+    assert_exit(USAGE, RUN(f, "wait", ".", "a:b:c=1"));
+    assert_exit(USAGE, RUN(f, "wait", "", "a:b:c=1"));
 }
 
 /* ---------------------------------------------------------------- dump and restore */
@@ -740,6 +788,10 @@ int main(int argc, char **argv)
         TEST(test_list_filters),
         TEST(test_wait_answers_at_once_when_it_can),
         TEST(test_wait_ends_when_another_process_gets_there),
+        TEST(test_wait_begins_before_there_is_a_file),
+        TEST(test_wait_begins_before_the_file_has_a_schema),
+        TEST(test_wait_begins_while_somebody_has_the_file_locked),
+        TEST(test_wait_does_not_wait_for_what_will_never_be_a_trackers_file),
         TEST(test_a_read_model_that_the_file_lacks_is_status_1),
         TEST(test_a_file_without_progress_is_listed_and_dumped),
         TEST(test_dump_and_restore_are_byte_identical),

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What a terminal brings with it: the line that tells how far a command is, and Ctrl-C. */
+#define _GNU_SOURCE /* unshare */
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -100,6 +102,50 @@ static void test_wait_ends_by_the_signal_and_says_what_was_missing(void **state)
     }
 }
 
+static void test_wait_for_a_file_ends_by_the_signal(void **state)
+{
+    fixture *f = *state;
+    process p = start(f, NULL, LIST("wait", "p.db", "a:b:c=2"));
+    kill(p.pid, SIGTERM);
+    assert_exit(128 + SIGTERM, finish(&p, "", 0));
+    assert_int_equal(files_in(f, "p.db"), 0);
+}
+
+/* Starts it as the first process of a container. False where that is refused. */
+static bool start_as_process_one(const fixture *f, const char *const arguments[], process *p)
+{
+    int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    if (own < 0 || unshare(CLONE_NEWPID) != 0) {
+        return false;
+    }
+    *p = start(f, NULL, arguments);
+    assert_int_equal(setns(own, CLONE_NEWPID), 0); /* for whoever is started next */
+    close(own);
+    return true;
+}
+
+/* Signals that nobody has asked for do not reach it, and none ends it by itself. */
+static void test_process_one_ends_with_the_status_that_a_shell_gives_a_signal(void **state)
+{
+    fixture *f = *state;
+    process p;
+    char text[100];
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
+    if (!start_as_process_one(f, LIST("wait", "p.db", "a:b:c=2"), &p)) {
+        print_message("SKIPPED: no process is made the first of a container here\n");
+        skip();
+    }
+    while (threads_of(&p) < 2) {
+        assert_int_equal(poll(NULL, 0, 1), 0);
+    }
+    kill(p.pid, SIGTERM);
+    assert_exit(128 + SIGTERM, finish(&p, "", 0));
+    assert_true(start_as_process_one(f, LIST("watch", "p.db"), &p)); /* it says something, and goes on */
+    read_until(p.output, text, sizeof text, "a:b:c");
+    kill(p.pid, SIGTERM);
+    assert_exit(128 + SIGTERM, finish(&p, "", 0));
+}
+
 static void test_an_interrupted_restore_changes_nothing(void **state)
 {
     fixture *f = *state;
@@ -192,6 +238,8 @@ int main(int argc, char **argv)
         TEST(test_no_line_goes_to_a_pipe_or_among_data),
         TEST(test_no_terminal_obeys_what_csv_holds),
         TEST(test_wait_ends_by_the_signal_and_says_what_was_missing),
+        TEST(test_wait_for_a_file_ends_by_the_signal),
+        TEST(test_process_one_ends_with_the_status_that_a_shell_gives_a_signal),
         TEST(test_an_interrupted_restore_changes_nothing),
         TEST(test_an_interrupted_dump_leaves_the_old_file_and_no_other),
         TEST(test_an_interrupted_dump_wipes_its_line),

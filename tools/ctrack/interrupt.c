@@ -24,6 +24,8 @@ static bool catching;                  /* the first signal is only noted … */
 static volatile sig_atomic_t caught;   /* … here; 0: none yet … */
 static int wake[2] = {-1, -1};         /* … and with a byte in this pipe */
 
+/* By the signal itself, so that whoever has started us sees it. The system keeps it from process 1 of a container, which
+ * ends as a shell would say it. */
 static void end_by(int number)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -33,6 +35,7 @@ static void end_by(int number)
     sigaction(number, &action, NULL);
     raise(number);
     sigprocmask(SIG_UNBLOCK, &only, NULL);
+    _exit(128 + number);
 }
 
 static void on_signal(int number)
@@ -54,21 +57,18 @@ static void on_signal(int number)
     end_by(number);
 }
 
-/* From the first use on, the signals come to us. */
-static void listen_to_signals(void)
+void interrupt_listen(void)
 {
-    static bool listening;
     struct sigaction action = {.sa_handler = on_signal}, old;
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < ENDING_SIGNALS; i++) {
         sigaddset(&action.sa_mask, ending_signals[i]);
     }
-    for (int i = 0; i < ENDING_SIGNALS && !listening; i++) {
+    for (int i = 0; i < ENDING_SIGNALS; i++) {
         if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
             sigaction(ending_signals[i], &action, NULL);
         }
     }
-    listening = true;
 }
 
 void interrupt_hold(void)
@@ -94,7 +94,6 @@ void interrupt_removes(const char *path)
     if (length < sizeof left_over) {
         memcpy(left_over, path != NULL ? path : "", length + 1);
     }
-    listen_to_signals();
     interrupt_allow();
 }
 
@@ -105,7 +104,6 @@ void interrupt_wipes(size_t columns)
     memset(wipe, ' ', sizeof wipe);
     wipe[0] = wipe[columns + 1] = '\r';
     wipe_size = columns > 0 ? columns + 2 : 0;
-    listen_to_signals();
     interrupt_allow();
 }
 
@@ -119,7 +117,6 @@ int interrupt_catch(void)
     }
     interrupt_hold();
     catching = true;
-    listen_to_signals();
     interrupt_allow();
     return wake[0];
 }

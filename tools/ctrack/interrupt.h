@@ -4,7 +4,7 @@
 
 /**
  * What SIGHUP, SIGINT and SIGTERM do. They always end the command by themselves, so that its parent sees why: a shell
- * says 128 + number.
+ * says 128 + number. Process 1 of a container, which signals do not end by themselves, exits with that.
  *
  * A command that leaves nothing behind need not do anything. One that has a temporary file, or something on the
  * terminal's line, has it removed on the way (interrupt_removes(), interrupt_wipes()). One that waits, or that has a
@@ -16,6 +16,9 @@
 
 /** Longest name of a file that is removed, with its NUL. */
 #define INTERRUPT_PATH (4096 + 16)
+
+/** From now on the signals come to us; main() begins with it. */
+void interrupt_listen(void);
 
 /** Keeps the signals away, so that a file can be made and named in one; interrupt_allow() lets them in again. They
  * nest.

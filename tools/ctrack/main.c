@@ -289,6 +289,7 @@ static void guard_standard_descriptors(void)
 int main(int count, char **values)
 {
     guard_standard_descriptors();
+    interrupt_listen();
     signal(SIGPIPE, SIG_IGN); /* a write says EPIPE instead, and the command ends in order */
     int outcome = finish_output(run(count, values));
     interrupt_end();
