@@ -38,6 +38,7 @@ struct ct_fold {
     char *texts;
     size_t texts_size, texts_capacity;
     int64_t from, upto; /* the part of the log that was read */
+    int64_t looked;     /* how far the log was folded when it was last looked whether progress had been taken back */
 };
 
 ct_fold *ct_fold_new(void)
@@ -321,7 +322,7 @@ static ctrack_status read_piece(ct_fold *fold, ct_store *store, int64_t limit, b
     return status;
 }
 
-static ctrack_status set_folded(ct_store *store, int64_t seq, ctrack_error *error)
+ctrack_status ct_fold_set(ct_store *store, int64_t seq, ctrack_error *error)
 {
     sqlite3_stmt *statement;
     ctrack_status status = ct_store_statement(store, CT_FOLD_SET, &statement, error);
@@ -345,8 +346,27 @@ ctrack_status ct_fold_all(ctrack *tracker, ctrack_error *error)
     fold->upto = fold->from;
     status = status == CTRACK_OK ? read_piece(fold, store, -1, &more, error) : status;
     status = status == CTRACK_OK ? ct_fold_apply(fold, store, error) : status;
-    status = status == CTRACK_OK ? set_folded(store, fold->upto, error) : status;
+    status = status == CTRACK_OK ? ct_fold_set(store, fold->upto, error) : status;
     ct_fold_free(fold);
+    return status;
+}
+
+/* Deletes from the front of the log, up to `limit` rows of it. The newest row stays, whatever `end` is. */
+static ctrack_status trim(ct_store *store, int64_t end, int64_t limit, bool *more, ctrack_error *error)
+{
+    int64_t folded = 0, first = 0, last = 0;
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
+    end = end < last ? end : last - 1;
+    *more = status == CTRACK_OK && first > 0 && first <= end;
+    if (!*more) {
+        return status;
+    }
+    status = ct_store_statement(store, CT_FOLD_TRIM, &statement, error);
+    if (status == CTRACK_OK) {
+        sqlite3_bind_int64(statement, 1, end - first >= limit ? first + limit - 1 : end);
+        status = ct_sql_run(statement, "trim the log", error);
+    }
     return status;
 }
 
@@ -374,31 +394,61 @@ static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const a
     return status;
 }
 
-static ctrack_status step_read(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+/*
+ * In a transaction: whether progress was taken back since the log was read. That moves folded_seq to the row which says
+ * so. Others may have moved it by folding; then there is no such row in what they have folded.
+ */
+static ctrack_status look_for_rewinds(ct_fold *fold, ct_store *store, ctrack_error *error)
+{
+    int64_t folded = 0, first = 0, last;
+    sqlite3_stmt *statement;
+    ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
+    if (status != CTRACK_OK || folded == fold->looked) {
+        return status;
+    }
+    bool rewound = folded < fold->looked || first > fold->looked + 1; /* not known any more: it may have been */
+    status = ct_store_statement(store, CT_FOLD_REWOUND, &statement, error);
+    if (status == CTRACK_OK && !rewound) {
+        sqlite3_bind_int64(statement, 1, fold->looked);
+        sqlite3_bind_int64(statement, 2, folded);
+        status = ct_sql_step(statement, &rewound, "read the log", error);
+        sqlite3_reset(statement);
+    }
+    fold->looked = folded;
+    return status == CTRACK_OK && rewound ? ct_error_set(error, CTRACK_ABORTED, "progress was taken back meanwhile")
+                                          : status;
+}
+
+/* In a transaction that only reads: reads on, if what was read before still counts. */
+static ctrack_status read_on(ct_fold *fold, ct_store *store, bool begun, bool *more, ctrack_error *error)
 {
     int64_t first, last;
     ctrack_status status = CTRACK_OK;
-    if (*position == 0) {
-        status = ct_store_log_range(tracker->store, &fold->from, &first, &last, error);
-        fold->upto = fold->from;
+    if (begun) {
+        status = look_for_rewinds(fold, store, error);
+    } else {
+        status = ct_store_log_range(store, &fold->from, &first, &last, error);
+        fold->looked = fold->upto = fold->from;
     }
-    status = status == CTRACK_OK ? read_piece(fold, tracker->store, READ_PIECE, more, error) : status;
-    (*position)++;
+    return status == CTRACK_OK ? read_piece(fold, store, READ_PIECE, more, error) : status;
+}
+
+static ctrack_status step_read(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
+{
+    ctrack_status status = ct_store_run(tracker->store, CT_BEGIN, "begin to read", error);
+    status = status == CTRACK_OK ? read_on(fold, tracker->store, (*position)++ > 0, more, error) : status;
+    ct_store_rollback(tracker->store);
     return status;
 }
 
 /* Begins the transaction of a step, and sees that nothing was taken back since the log was read. */
-static ctrack_status begin_step(ctrack *tracker, const ct_fold *fold, ctrack_error *error)
+static ctrack_status begin_step(ctrack *tracker, ct_fold *fold, ctrack_error *error)
 {
-    int64_t folded = 0, first, last;
     ctrack_status status = ct_store_begin(tracker->store, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    status = ct_store_log_range(tracker->store, &folded, &first, &last, error);
-    if (status == CTRACK_OK && folded != fold->from) {
-        status = ct_error_set(error, CTRACK_ABORTED, "the log was folded by somebody else");
-    }
+    status = look_for_rewinds(fold, tracker->store, error);
     if (status != CTRACK_OK) {
         ct_store_rollback(tracker->store);
     }
@@ -466,8 +516,9 @@ static ctrack_status step_finish(ctrack *tracker, ct_fold *fold, size_t *positio
 {
     (void)position;
     ctrack_status status = begin_step(tracker, fold, error);
+    fold->upto = fold->looked > fold->upto ? fold->looked : fold->upto; /* others have folded further */
     if (status == CTRACK_OK) {
-        status = end_step(tracker, set_folded(tracker->store, fold->upto, error), error);
+        status = end_step(tracker, ct_fold_set(tracker->store, fold->upto, error), error);
     }
     if (status == CTRACK_OK) {
         tracker->store->folded_seq = fold->upto;
@@ -477,25 +528,19 @@ static ctrack_status step_finish(ctrack *tracker, ct_fold *fold, size_t *positio
     return status;
 }
 
-/* Deletes from the front of the log. KEPT_ROWS > 0, so the newest row always stays. */
 static ctrack_status step_trim(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
 {
-    ct_store *store = tracker->store;
-    int64_t folded = 0, first = 0, last, end = fold->upto - KEPT_ROWS;
-    sqlite3_stmt *statement;
     (void)position;
-    ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
-    *more = status == CTRACK_OK && first > 0 && first <= end;
-    if (!*more) {
-        return status;
-    }
-    status = ct_store_statement(store, CT_FOLD_TRIM, &statement, error);
-    status = status == CTRACK_OK ? ct_store_begin(store, error) : status;
+    ctrack_status status = ct_store_begin(tracker->store, error);
     if (status != CTRACK_OK) {
         return status;
     }
-    sqlite3_bind_int64(statement, 1, end - first > TRIM_PIECE ? first + TRIM_PIECE : end);
-    return end_step(tracker, ct_sql_run(statement, "trim the log", error), error);
+    status = trim(tracker->store, fold->upto - KEPT_ROWS, TRIM_PIECE, more, error);
+    if (status == CTRACK_OK && !*more) {
+        ct_store_rollback(tracker->store);
+        return status;
+    }
+    return end_step(tracker, status, error);
 }
 
 ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ctrack_error *error)
@@ -512,6 +557,76 @@ ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ctrack_error
     }
     ct_fold_free(fold);
     return status;
+}
+
+/* ---------------------------------------------------------------- a part of it */
+
+/* Reads up to `most` rows and merges them, in the transaction. Of each that it folds, two may be trimmed, so that a log
+ * that has grown long becomes short. */
+static ctrack_status fold_rows(ct_fold *fold, ct_store *store, int64_t most, int64_t *left, ctrack_error *error)
+{
+    int64_t first, last = 0;
+    bool more;
+    ctrack_status status = ct_store_log_range(store, &fold->from, &first, &last, error);
+    fold->upto = fold->from;
+    status = status == CTRACK_OK ? read_piece(fold, store, most, &more, error) : status;
+    status = status == CTRACK_OK ? ct_fold_apply(fold, store, error) : status;
+    status = status == CTRACK_OK ? ct_fold_set(store, fold->upto, error) : status;
+    *left = last - fold->upto;
+    return status == CTRACK_OK ? trim(store, fold->upto - KEPT_ROWS, 2 * most, &more, error) : status;
+}
+
+ctrack_status ct_fold_some(ctrack *tracker, int64_t most, int64_t *left, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    ct_fold *fold = ct_fold_new();
+    if (fold == NULL) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = ct_store_begin(store, error);
+    if (status == CTRACK_OK) {
+        status = end_step(tracker, fold_rows(fold, store, most, left, error), error);
+    }
+    if (status == CTRACK_OK) {
+        store->folded_seq = fold->upto;
+        status = tell_ids(tracker, fold, 0, fold->fresh_count, error);
+    }
+    ct_fold_free(fold);
+    return status;
+}
+
+/* What a transaction that folds all may have to fold, and how often it is tried to get there. */
+#define FEW_ROWS 8192
+#define TRIES 3
+
+/* How many rows are not folded, as of now. Takes the turn. */
+static ctrack_status count_backlog(ctrack *tracker, int64_t *backlog, ctrack_error *error)
+{
+    int64_t folded = 0, first, last = 0;
+    ct_ticket ticket = {0};
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = ct_store_log_range(tracker->store, &folded, &first, &last, error);
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    *backlog = last - folded;
+    return status;
+}
+
+ctrack_status ct_fold_nearly_all(ctrack *tracker, ctrack_error *error)
+{
+    for (int i = 0; i < TRIES; i++) {
+        int64_t backlog;
+        ctrack_status status = count_backlog(tracker, &backlog, error);
+        if (status != CTRACK_OK || backlog <= FEW_ROWS) {
+            return status;
+        }
+        status = ct_fold_log(tracker, &tracker->keeper.stopping, error);
+        if (status != CTRACK_OK && status != CTRACK_ABORTED) {
+            return status;
+        }
+    }
+    return CTRACK_OK;
 }
 
 int64_t ct_fold_backlog(const ct_store *store)

@@ -12,9 +12,14 @@
  * A fold reads the rows behind folded_seq up to some seq, in pieces; sorts them in memory; merges them in pieces, each
  * in a transaction of its own; and then, in a last one, moves folded_seq to that seq. Between pieces others have their
  * turn, and updates go on. A crash in the middle does no harm: progress is the highest of log and table, and merging
- * raises the table only to what the log says anyway. The one thing that may not happen in between is that progress is
- * taken back (hydrate, forget, restore). Those fold everything first, in their own transaction, so folded_seq moves;
- * each piece checks in its transaction that it has not, and the fold gives up if it has.
+ * raises the table only to what the log says anyway. So several may fold at the same time. The one thing that may not
+ * happen in between is that progress is taken back (hydrate, forget, restore). Those fold everything first, in their own
+ * transaction, and folded_seq moves to the row that they append; each piece checks in its transaction whether that has
+ * happened, and the fold gives up if it has.
+ *
+ * Nearly all is folded so before such a transaction, which holds everybody up. And where nobody else has folded, whoever
+ * writes or goes folds some of the oldest rows, in one transaction: a tracker that closes (keeper.h), whoever stages
+ * (hostfold.h), an INSERT into the view (migrations/0001_progress.sql).
  *
  * Last, rows that were folded long ago are deleted. The newest of them are kept, so that trackers of other processes
  * that are a little behind need not read everything anew.
@@ -34,6 +39,15 @@ ctrack_status ct_fold_apply(ct_fold *fold, ct_store *store, ctrack_error *error)
 
 /** Folds everything that is not folded yet within the transaction of the caller, who holds the turn. */
 ctrack_status ct_fold_all(ctrack *tracker, ctrack_error *error);
+/** Before ct_fold_all(): step by step, until few rows are left for it; or some more, if others add as many meanwhile. */
+ctrack_status ct_fold_nearly_all(ctrack *tracker, ctrack_error *error);
+
+/** Folds up to `most` of the oldest rows in one transaction, and trims; *left is how many are not folded then. The turn is
+ * held. */
+ctrack_status ct_fold_some(ctrack *tracker, int64_t most, int64_t *left, ctrack_error *error);
+
+/** The log is folded up to `seq` from now on. In the transaction that has seen to it. */
+ctrack_status ct_fold_set(ct_store *store, int64_t seq, ctrack_error *error);
 
 /**
  * Folds the log as it is now and trims it, step by step; takes the turn for each step. *stop may become true at any

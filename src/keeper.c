@@ -12,6 +12,9 @@
 #define FOLD_ROWS 65536
 /* 32 MiB: pages that are written again and again go to the database once for many commits. */
 #define CHECKPOINT_PAGES 8192
+/* A tracker that closes folds if so many rows have been left, and for so long. */
+#define CLOSING_ROWS 4096
+#define CLOSING_NANOSECONDS INT64_C(50000000)
 /* After a failure the keeper rests this long. */
 #define REST_NANOSECONDS INT64_C(1000000000)
 
@@ -91,7 +94,9 @@ static void *run(void *argument)
         ctrack_error error;
         ctrack_status status = work(tracker, &error);
         deadline = CT_NEVER;
-        if (status != CTRACK_OK && status != CTRACK_ABORTED) {
+        if (status == CTRACK_ABORTED) { /* somebody has taken progress back: what is left is folded anew */
+            deadline = ct_clock_monotonic();
+        } else if (status != CTRACK_OK) {
             ct_tracker_log(tracker, &error);
             deadline = ct_clock_monotonic() + REST_NANOSECONDS;
         }
@@ -126,5 +131,20 @@ void ct_keeper_stop(ctrack *tracker)
     ct_mutex_unlock(&keeper->lock);
     if (started) {
         ct_thread_join(&keeper->thread);
+    }
+}
+
+void ct_keeper_end(ctrack *tracker)
+{
+    ct_store *store = tracker->store;
+    int64_t folded = 0, first, last = 0, until = ct_clock_monotonic() + CLOSING_NANOSECONDS;
+    if (store == NULL || store->read_only || store->broken) {
+        return;
+    }
+    store->busy_timeout_ms = 0; /* nobody is waited for */
+    ctrack_status status = ct_store_log_range(store, &folded, &first, &last, NULL);
+    int64_t left = last - folded;
+    while (status == CTRACK_OK && left >= CLOSING_ROWS && ct_clock_monotonic() < until) {
+        status = ct_fold_some(tracker, CLOSING_ROWS, &left, NULL);
     }
 }

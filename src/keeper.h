@@ -31,5 +31,8 @@ void ct_keeper_destroy(ct_keeper *keeper);
 void ct_keeper_consider(struct ctrack *tracker);
 /** Lets it finish the step that it is at, and ends it. The turn is not held. */
 void ct_keeper_stop(struct ctrack *tracker);
+/** Of a tracker that closes, and may have lived for one update only: folds some of the log, without waiting for anybody.
+ * There is nobody else who uses the tracker. */
+void ct_keeper_end(struct ctrack *tracker);
 
 #endif

@@ -12,6 +12,12 @@
 #include "text.h"
 #include "write.h"
 
+/* So that the transaction, which folds the whole log, finds little to fold. */
+static ctrack_status fold_before(ctrack *tracker, ctrack_error *error)
+{
+    return tracker->store != NULL && !tracker->store->read_only ? ct_fold_nearly_all(tracker, error) : CTRACK_OK;
+}
+
 /* ---------------------------------------------------------------- hydrate */
 
 /* Puts the list into ctrack_latest. */
@@ -98,10 +104,13 @@ static void seen_all(ct_store *store)
 ctrack_status ct_rewrite_hydrate(ctrack *tracker, const ctrack_coordinate *entries, size_t count, ctrack_error *error)
 {
     ct_ticket ticket = {0};
+    ctrack_status status = fold_before(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status;
     if (tracker->store == NULL) {
         status = ct_board_prepare(tracker->board, entries, count, true, &tracker->advances, error);
     } else {
@@ -203,11 +212,15 @@ static ctrack_status forget_in_file(ctrack *tracker, const ctrack_key *keys, siz
 ctrack_status ct_rewrite_forget(ctrack *tracker, const ctrack_key *keys, size_t count, ctrack_error *error)
 {
     ct_ticket ticket = {0};
+    ctrack_status status = fold_before(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status = tracker->store != NULL ? forget_in_file(tracker, keys, count, error)
-                                                  : prepare_forget(tracker, keys, count, error);
+    status = tracker->store != NULL ? forget_in_file(tracker, keys, count, error)
+                                    : prepare_forget(tracker, keys, count, error);
     if (status == CTRACK_OK) {
         ct_board_publish(tracker->board, &tracker->advances);
     } else {
@@ -433,7 +446,7 @@ static ctrack_status restore_memory(ctrack *tracker, const ct_restored *restored
     return status;
 }
 
-/* Whether a restore of these read models would be refused, as of now. */
+/* Whether a restore of these read models would be refused, as of now. The turn is held. */
 static ctrack_status look(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode, ctrack_error *error)
 {
     if (mode != CTRACK_RESTORE_EMPTY) {
@@ -450,6 +463,18 @@ static ctrack_status look(ctrack *tracker, const ct_restored *restored, ctrack_r
     return status;
 }
 
+static ctrack_status look_in_turn(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
+                                  ctrack_error *error)
+{
+    ct_ticket ticket = {0};
+    if (ct_turn_take(&tracker->turn, &ticket) != 0) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = look(tracker, restored, mode, error);
+    ct_tracker_pass(tracker, &ticket, &ticket);
+    return status;
+}
+
 ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *restored, ctrack_restore_mode mode,
                                  ctrack_error *error)
 {
@@ -458,16 +483,21 @@ ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *restored, c
         return ct_error_set(error, CTRACK_INVALID, "a tracker in memory holds one read model, the dump has %zu",
                             restored->count);
     }
+    /* Looking costs nothing, and spares the writer's lock to whoever would be refused. */
+    ctrack_status status = look_in_turn(tracker, restored, mode, error);
+    if (status != CTRACK_OK || restored->rows == NULL || restored->count == 0) {
+        return status;
+    }
+    status = fold_before(tracker, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    /* Looking costs nothing, and spares the writer's lock to whoever would be refused. */
-    ctrack_status status = look(tracker, restored, mode, error);
-    if (status == CTRACK_OK && restored->rows != NULL && restored->count > 0) {
-        status = tracker->store != NULL ? restore_file(tracker, restored, mode, error)
-                                        : restore_memory(tracker, restored, mode, error);
-        ct_advances_free(&tracker->advances); /* of a size that seldom comes again */
-    }
+    status = tracker->store != NULL ? restore_file(tracker, restored, mode, error)
+                                    : restore_memory(tracker, restored, mode, error);
+    ct_advances_free(&tracker->advances); /* of a size that seldom comes again */
     ct_tracker_pass(tracker, &ticket, &ticket);
     return status;
 }

@@ -91,6 +91,7 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FOLD_RAISE] = RAISE "(?,?,?)" IF_HIGHER,
     [CT_FOLD_RAISE_MANY] = RAISE MANY("(?,?,?)") IF_HIGHER,
     [CT_FOLD_SET] = "UPDATE main.ctrack_fold SET folded_seq = ?1",
+    [CT_FOLD_REWOUND] = "SELECT 1 FROM main.ctrack_advance WHERE seq > ?1 AND seq <= ?2 AND operation_index IS NULL",
     [CT_FOLD_TRIM] = "DELETE FROM main.ctrack_advance WHERE seq <= ?1",
     [CT_CLEAR_READ_MODEL] =
         "DELETE FROM main.ctrack_latest WHERE coordinate_id IN (SELECT c.id FROM main.ctrack_coordinate AS c "

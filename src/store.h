@@ -57,6 +57,7 @@ typedef enum ct_statement {
     CT_FOLD_RAISE,
     CT_FOLD_RAISE_MANY,
     CT_FOLD_SET,
+    CT_FOLD_REWOUND,
     CT_FOLD_TRIM,
     CT_CLEAR_READ_MODEL,
     CT_FORGET_LATEST,

@@ -233,6 +233,7 @@ ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error)
     ct_gate_destroy(&gate);
     ct_follower_stop(tracker);
     ct_keeper_stop(tracker);
+    ct_keeper_end(tracker);
     ct_board_clear(tracker->board);
     free_tracker(tracker);
     return CTRACK_OK;

@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "error.h"
+#include "fold.h"
 #include "follow.h"
 #include "sql.h"
 
@@ -95,9 +96,8 @@ ctrack_status ct_write_rewind(ctrack *tracker, int64_t keyspace_id, const char *
                               ctrack_error *error)
 {
     ct_store *store = tracker->store;
-    sqlite3_stmt *append, *set;
+    sqlite3_stmt *append;
     ctrack_status status = ct_store_statement(store, CT_APPEND_REWIND, &append, error);
-    status = status == CTRACK_OK ? ct_store_statement(store, CT_FOLD_SET, &set, error) : status;
     if (status != CTRACK_OK) {
         return status;
     }
@@ -110,8 +110,7 @@ ctrack_status ct_write_rewind(ctrack *tracker, int64_t keyspace_id, const char *
     sqlite3_clear_bindings(append);
     if (status == CTRACK_OK) {
         store->appended_seq = sqlite3_last_insert_rowid(store->db);
-        sqlite3_bind_int64(set, 1, store->appended_seq);
-        status = ct_sql_run(set, "append to the log", error);
+        status = ct_fold_set(store, store->appended_seq, error);
     }
     return status;
 }
