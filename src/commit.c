@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "error.h"
 #include "follow.h"
+#include "reclaim.h"
 #include "sql.h"
 #include "tracker.h"
 #include "write.h"
@@ -201,6 +202,9 @@ static void carry_out(const group *g)
     ctrack *tracker = g->tracker;
     ctrack_error error = {.status = CTRACK_OK, .message = ""};
     ctrack_status status = list_and_commit(g, &error);
+    for (int i = 0; status == CTRACK_FULL && ct_reclaim(tracker, i); i++) {
+        status = list_and_commit(g, &error);
+    }
     if (status == CTRACK_OK) {
         size_t written = tracker->advances.count;
         ct_board_publish(tracker->board, &tracker->advances);

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "follow.h"
 #include "sql.h"
+#include "wal.h"
 
 /* Rows in one turn. A piece takes a few milliseconds, which is what an update may have to wait for it. */
 #define READ_PIECE 8192
@@ -351,6 +352,11 @@ ctrack_status ct_fold_all(ctrack *tracker, ctrack_error *error)
     return status;
 }
 
+static int64_t kept_rows(const ct_store *store)
+{
+    return ct_wal_scaled(store, KEPT_ROWS, 256);
+}
+
 /* Deletes from the front of the log, up to `limit` rows of it. The newest row stays, whatever `end` is. */
 static ctrack_status trim(ct_store *store, int64_t end, int64_t limit, bool *more, ctrack_error *error)
 {
@@ -389,6 +395,12 @@ static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const a
             return ct_error_no_memory(error);
         }
         status = work(tracker, fold, &position, &more, error);
+        if (status == CTRACK_FULL && ct_store_reclaim(tracker->store, error) == CTRACK_OK) {
+            status = work(tracker, fold, &position, &more, error);
+        }
+        if (status == CTRACK_OK && ct_wal_is_due(tracker->store)) {
+            status = ct_store_checkpoint(tracker->store, error);
+        }
         ct_turn_pass(&tracker->turn, &ticket, &ticket);
     }
     return status;
@@ -464,14 +476,21 @@ static ctrack_status end_step(ctrack *tracker, ctrack_status status, ctrack_erro
     return status;
 }
 
+/* Where the piece ends that begins at a position. */
+static size_t piece_end(const ctrack *tracker, size_t position, size_t count)
+{
+    size_t piece = (size_t)ct_wal_scaled(tracker->store, MERGE_PIECE, CT_MANY);
+    return count - position > piece ? position + piece : count;
+}
+
 static ctrack_status step_known(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
 {
-    size_t end = fold->known_count - *position > MERGE_PIECE ? *position + MERGE_PIECE : fold->known_count;
+    size_t end = piece_end(tracker, *position, fold->known_count);
     ctrack_status status = begin_step(tracker, fold, error);
     if (status == CTRACK_OK) {
         status = end_step(tracker, merge_known(fold, tracker->store, *position, end, error), error);
     }
-    *position = end;
+    *position = status == CTRACK_OK ? end : *position;
     *more = end < fold->known_count;
     return status;
 }
@@ -499,7 +518,7 @@ static ctrack_status tell_ids(ctrack *tracker, const ct_fold *fold, size_t first
 
 static ctrack_status step_new(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
 {
-    size_t end = fold->fresh_count - *position > MERGE_PIECE ? *position + MERGE_PIECE : fold->fresh_count;
+    size_t end = piece_end(tracker, *position, fold->fresh_count);
     ctrack_status status = begin_step(tracker, fold, error);
     if (status == CTRACK_OK) {
         status = end_step(tracker, merge_new(fold, tracker->store, *position, end, error), error);
@@ -507,7 +526,7 @@ static ctrack_status step_new(ctrack *tracker, ct_fold *fold, size_t *position, 
     if (status == CTRACK_OK) {
         status = tell_ids(tracker, fold, *position, end, error);
     }
-    *position = end;
+    *position = status == CTRACK_OK ? end : *position;
     *more = end < fold->fresh_count;
     return status;
 }
@@ -535,7 +554,7 @@ static ctrack_status step_trim(ctrack *tracker, ct_fold *fold, size_t *position,
     if (status != CTRACK_OK) {
         return status;
     }
-    status = trim(tracker->store, fold->upto - KEPT_ROWS, TRIM_PIECE, more, error);
+    status = trim(tracker->store, fold->upto - kept_rows(tracker->store), TRIM_PIECE, more, error);
     if (status == CTRACK_OK && !*more) {
         ct_store_rollback(tracker->store);
         return status;
@@ -563,20 +582,21 @@ ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ctrack_error
 
 /* Reads up to `most` rows and merges them, in the transaction. Of each that it folds, two may be trimmed, so that a log
  * that has grown long becomes short. */
-static ctrack_status fold_rows(ct_fold *fold, ct_store *store, int64_t most, int64_t *left, ctrack_error *error)
+static ctrack_status fold_rows(ct_fold *fold, ct_store *store, int64_t most, bool *more, ctrack_error *error)
 {
     int64_t first, last = 0;
-    bool more;
+    bool trimmed = false;
     ctrack_status status = ct_store_log_range(store, &fold->from, &first, &last, error);
     fold->upto = fold->from;
-    status = status == CTRACK_OK ? read_piece(fold, store, most, &more, error) : status;
+    status = status == CTRACK_OK ? read_piece(fold, store, most, more, error) : status;
     status = status == CTRACK_OK ? ct_fold_apply(fold, store, error) : status;
     status = status == CTRACK_OK ? ct_fold_set(store, fold->upto, error) : status;
-    *left = last - fold->upto;
-    return status == CTRACK_OK ? trim(store, fold->upto - KEPT_ROWS, 2 * most, &more, error) : status;
+    status = status == CTRACK_OK ? trim(store, fold->upto - kept_rows(store), 2 * most, &trimmed, error) : status;
+    *more = trimmed || fold->upto < last;
+    return status;
 }
 
-ctrack_status ct_fold_some(ctrack *tracker, int64_t most, int64_t *left, ctrack_error *error)
+ctrack_status ct_fold_some(ctrack *tracker, int64_t most, bool *more, ctrack_error *error)
 {
     ct_store *store = tracker->store;
     ct_fold *fold = ct_fold_new();
@@ -585,7 +605,7 @@ ctrack_status ct_fold_some(ctrack *tracker, int64_t most, int64_t *left, ctrack_
     }
     ctrack_status status = ct_store_begin(store, error);
     if (status == CTRACK_OK) {
-        status = end_step(tracker, fold_rows(fold, store, most, left, error), error);
+        status = end_step(tracker, fold_rows(fold, store, most, more, error), error);
     }
     if (status == CTRACK_OK) {
         store->folded_seq = fold->upto;

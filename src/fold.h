@@ -42,9 +42,9 @@ ctrack_status ct_fold_all(ctrack *tracker, ctrack_error *error);
 /** Before ct_fold_all(): step by step, until few rows are left for it; or some more, if others add as many meanwhile. */
 ctrack_status ct_fold_nearly_all(ctrack *tracker, ctrack_error *error);
 
-/** Folds up to `most` of the oldest rows in one transaction, and trims; *left is how many are not folded then. The turn is
- * held. */
-ctrack_status ct_fold_some(ctrack *tracker, int64_t most, int64_t *left, ctrack_error *error);
+/** Folds up to `most` of the oldest rows in one transaction, and trims; *more: there is more of either to be done. The turn
+ * is held. */
+ctrack_status ct_fold_some(ctrack *tracker, int64_t most, bool *more, ctrack_error *error);
 
 /** The log is folded up to `seq` from now on. In the transaction that has seen to it. */
 ctrack_status ct_fold_set(ct_store *store, int64_t seq, ctrack_error *error);

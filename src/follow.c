@@ -6,6 +6,7 @@
 #include "error.h"
 #include "load.h"
 #include "sql.h"
+#include "wal.h"
 
 typedef struct reading {
     ctrack *tracker;
@@ -168,6 +169,7 @@ static ctrack_status follow(ctrack *tracker, bool *followed, ctrack_error *error
     }
     store->seen_seq = seen;
     store->data_version = version;
+    ct_wal_measure(store); /* SQLite tells of our own commits only */
     return CTRACK_OK;
 }
 
@@ -184,7 +186,7 @@ ctrack_status ct_follow(ctrack *tracker, bool *followed, ctrack_error *error)
     return ct_store_explain(store, status, error);
 }
 
-ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
+ctrack_status ct_follow_in_turn(ctrack *tracker, bool helps, ctrack_error *error)
 {
     ct_ticket ticket = {.reads = true};
     bool followed;
@@ -193,6 +195,9 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
     }
     ctrack_status status = ct_follow(tracker, &followed, error);
     if (status == CTRACK_OK && followed) {
+        if (helps) {
+            ct_keeper_checkpoint(tracker);
+        }
         ct_keeper_consider(tracker); /* progress that is only staged is to be folded too */
     }
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
@@ -202,5 +207,5 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error)
 ctrack_status ct_follow_begin(ctrack *tracker, ctrack_error *error)
 {
     return tracker->store == NULL || atomic_load(&tracker->store->loaded) ? CTRACK_OK
-                                                                          : ct_follow_in_turn(tracker, error);
+                                                                          : ct_follow_in_turn(tracker, false, error);
 }

@@ -17,8 +17,8 @@
  * a transaction that writes (before its first write), or in none: then it reads in one of its own. The turn is held.
  */
 ctrack_status ct_follow(ctrack *tracker, bool *followed, ctrack_error *error);
-/** The same, by somebody who does not hold the turn. */
-ctrack_status ct_follow_in_turn(ctrack *tracker, ctrack_error *error);
+/** The same, by somebody who does not hold the turn. `helps`: checkpoints if that is due, too (keeper.h). */
+ctrack_status ct_follow_in_turn(ctrack *tracker, bool helps, ctrack_error *error);
 /** Loads the progress of a tracker that was opened to do so late, if it has not yet; in memory there is nothing to do.
  * The turn is not held. */
 ctrack_status ct_follow_begin(ctrack *tracker, ctrack_error *error);

@@ -62,7 +62,7 @@ static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_er
         *seen = OWN;
     } else if (!committing) {
         *seen = NEWS;
-        status = ct_follow_in_turn(tracker, error);
+        status = ct_follow_in_turn(tracker, false, error);
     }
     eye->data_version = *seen != PERHAPS && status == CTRACK_OK ? version : eye->data_version;
     return status;

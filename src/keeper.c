@@ -5,18 +5,19 @@
 #include "error.h"
 #include "fold.h"
 #include "tracker.h"
+#include "wal.h"
 
 /* Folding begins at this many rows and as many as there were keys at the last fold: large enough that a fold changes
  * many rows of each page.
  */
 #define FOLD_ROWS 65536
-/* 32 MiB: pages that are written again and again go to the database once for many commits. */
-#define CHECKPOINT_PAGES 8192
 /* A tracker that closes folds if so many rows have been left, and for so long. */
 #define CLOSING_ROWS 4096
 #define CLOSING_NANOSECONDS INT64_C(50000000)
-/* After a failure the keeper rests this long. */
+/* After a failure the keeper rests this long. When a log that was long is still needed it looks again after as long, and
+ * then after twice as long each time. */
 #define REST_NANOSECONDS INT64_C(1000000000)
+#define LONGEST_PAUSE_NANOSECONDS (64 * REST_NANOSECONDS)
 
 int ct_keeper_init(ct_keeper *keeper)
 {
@@ -28,6 +29,7 @@ int ct_keeper_init(ct_keeper *keeper)
         return -1;
     }
     atomic_init(&keeper->stopping, false);
+    atomic_init(&keeper->watches, false);
     return 0;
 }
 
@@ -37,47 +39,54 @@ void ct_keeper_destroy(ct_keeper *keeper)
     ct_mutex_destroy(&keeper->lock);
 }
 
+static int64_t rows_to_fold(const ct_store *store)
+{
+    return ct_wal_scaled(store, FOLD_ROWS + (int64_t)store->folded_keys, 256);
+}
+
 /* The turn is held. */
 static bool fold_due(const ctrack *tracker)
 {
-    const ct_store *store = tracker->store;
-    return ct_fold_backlog(store) >= FOLD_ROWS + (int64_t)store->folded_keys;
+    return ct_fold_backlog(tracker->store) >= rows_to_fold(tracker->store);
 }
 
-static bool checkpoint_due(const ctrack *tracker)
+/* Does for the write-ahead log what is due. The turn is held. */
+static ctrack_status care_for_log(ct_store *store, ctrack_error *error)
 {
-    const ct_store *store = tracker->store;
-    return store->wal_pages - store->checkpointed_pages >= CHECKPOINT_PAGES;
+    ct_wal_measure(store);
+    ctrack_status status = ct_wal_is_due(store) ? ct_store_checkpoint(store, error) : CTRACK_OK;
+    return status == CTRACK_OK && ct_wal_is_large(store) ? ct_store_shrink(store, error) : status;
 }
 
-/* Looks what is to be done, and checkpoints if that is due. *fold: the log should be folded. */
-static ctrack_status look(ctrack *tracker, bool *fold, ctrack_error *error)
+/* Looks what is to be done. *fold: the log should be folded. *large: there is space to be given back. */
+static ctrack_status look(ctrack *tracker, bool *fold, bool *large, ctrack_error *error)
 {
     ct_ticket ticket = {0};
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status = checkpoint_due(tracker) ? ct_store_checkpoint(tracker->store, error) : CTRACK_OK;
+    ctrack_status status = care_for_log(tracker->store, error);
     *fold = status == CTRACK_OK && fold_due(tracker);
+    *large = ct_wal_is_large(tracker->store);
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return status;
 }
 
-static ctrack_status work(ctrack *tracker, ctrack_error *error)
+static ctrack_status work(ctrack *tracker, bool *large, ctrack_error *error)
 {
     bool fold = false;
-    ctrack_status status = look(tracker, &fold, error);
+    ctrack_status status = look(tracker, &fold, large, error);
     if (status == CTRACK_OK && fold) {
         status = ct_fold_log(tracker, &tracker->keeper.stopping, error);
     }
     return status;
 }
 
-/* Waits until the deadline, or until there is something to do if there is none. Returns whether to go on. */
-static bool wait_for_work(ct_keeper *keeper, int64_t deadline)
+/* Waits until the deadline, or unless it rests until there is something to do. Returns whether to go on. */
+static bool wait_for_work(ct_keeper *keeper, bool rests, int64_t deadline)
 {
     ct_mutex_lock(&keeper->lock);
-    while (!atomic_load(&keeper->stopping) && (deadline == CT_NEVER ? !keeper->due : ct_clock_monotonic() < deadline)) {
+    while (!atomic_load(&keeper->stopping) && (rests || !keeper->due) && ct_clock_monotonic() < deadline) {
         ct_condition_wait(&keeper->wake, &keeper->lock, deadline);
     }
     keeper->due = false;
@@ -89,25 +98,48 @@ static bool wait_for_work(ct_keeper *keeper, int64_t deadline)
 static void *run(void *argument)
 {
     ctrack *tracker = argument;
-    int64_t deadline = CT_NEVER;
-    while (wait_for_work(&tracker->keeper, deadline)) {
+    bool rests = false;
+    int64_t deadline = CT_NEVER, pause = REST_NANOSECONDS;
+    while (wait_for_work(&tracker->keeper, rests, deadline)) {
         ctrack_error error;
-        ctrack_status status = work(tracker, &error);
-        deadline = CT_NEVER;
-        if (status == CTRACK_ABORTED) { /* somebody has taken progress back: what is left is folded anew */
-            deadline = ct_clock_monotonic();
-        } else if (status != CTRACK_OK) {
+        bool large = false;
+        ctrack_status status = work(tracker, &large, &error);
+        rests = status != CTRACK_OK && status != CTRACK_ABORTED;
+        pause = !large ? REST_NANOSECONDS : pause < LONGEST_PAUSE_NANOSECONDS ? 2 * pause : pause;
+        deadline = rests   ? ct_clock_monotonic() + REST_NANOSECONDS
+                   : large ? ct_clock_monotonic() + pause / 2
+                           : CT_NEVER;
+        deadline = status == CTRACK_ABORTED ? ct_clock_monotonic() : deadline; /* what is left is folded anew */
+        atomic_store(&tracker->keeper.watches, large);
+        if (rests) {
             ct_tracker_log(tracker, &error);
-            deadline = ct_clock_monotonic() + REST_NANOSECONDS;
         }
     }
     return NULL;
 }
 
+/* Where there is little space the keeper may come too late: whoever adds rows then folds as many. */
+static void keep_up(ctrack *tracker)
+{
+    ct_store *store = tracker->store;
+    int64_t rows = rows_to_fold(store);
+    ctrack_status status = CTRACK_OK;
+    bool more = true;
+    while (status == CTRACK_OK && more && ct_fold_backlog(store) >= 2 * rows) {
+        status = ct_fold_some(tracker, rows, &more, NULL);
+        status = status == CTRACK_OK && ct_wal_is_due(store) ? ct_store_checkpoint(store, NULL) : status;
+    }
+}
+
 void ct_keeper_consider(ctrack *tracker)
 {
     ct_keeper *keeper = &tracker->keeper;
-    if (tracker->store->read_only || (!checkpoint_due(tracker) && !fold_due(tracker))) {
+    const ct_store *store = tracker->store;
+    if (!store->read_only && ct_wal_is_scarce(store)) {
+        keep_up(tracker);
+    }
+    bool large = ct_wal_is_large(store) && !atomic_load(&keeper->watches);
+    if (store->read_only || (!ct_wal_is_due(store) && !fold_due(tracker) && !large)) {
         return;
     }
     ct_mutex_lock(&keeper->lock);
@@ -119,6 +151,17 @@ void ct_keeper_consider(ctrack *tracker)
         ct_condition_signal(&keeper->wake);
     }
     ct_mutex_unlock(&keeper->lock);
+}
+
+void ct_keeper_checkpoint(ctrack *tracker)
+{
+    ct_store *store = tracker->store;
+    if (!store->read_only && ct_wal_is_due(store)) {
+        int64_t timeout = store->busy_timeout_ms;
+        store->busy_timeout_ms = 0; /* else the keeper waits */
+        ct_store_checkpoint(store, NULL);
+        store->busy_timeout_ms = timeout;
+    }
 }
 
 void ct_keeper_stop(ctrack *tracker)
@@ -143,8 +186,10 @@ void ct_keeper_end(ctrack *tracker)
     }
     store->busy_timeout_ms = 0; /* nobody is waited for */
     ctrack_status status = ct_store_log_range(store, &folded, &first, &last, NULL);
-    int64_t left = last - folded;
-    while (status == CTRACK_OK && left >= CLOSING_ROWS && ct_clock_monotonic() < until) {
-        status = ct_fold_some(tracker, CLOSING_ROWS, &left, NULL);
+    bool more = last - folded >= CLOSING_ROWS;
+    while (status == CTRACK_OK && more && ct_clock_monotonic() < until) {
+        status = ct_fold_some(tracker, CLOSING_ROWS, &more, NULL);
     }
+    ct_wal_measure(store);
+    ct_keeper_checkpoint(tracker);
 }

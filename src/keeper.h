@@ -4,7 +4,8 @@
 
 /**
  * The keeper: a tracker's thread that looks after the file, away from the updates' path: it folds the log when it has
- * grown long, and checkpoints the write-ahead log. It starts when there is something to do for the first time.
+ * grown long, checkpoints the write-ahead log, and gives its space back when it was long. It starts when there is something
+ * to do for the first time.
  *
  * What it fails at (a busy or full disk) is reported to the log callback and tried again later; nothing depends on it
  * but the length of the logs.
@@ -21,6 +22,7 @@ typedef struct ct_keeper {
     ct_thread thread;
     bool started;         /* lock */
     bool due;             /* lock: somebody has seen that there is something to do */
+    atomic_bool watches;  /* it looks again and again whether the log's space can be given back */
     atomic_bool stopping; /* set under the lock, read by work under way */
 } ct_keeper;
 
@@ -29,10 +31,13 @@ void ct_keeper_destroy(ct_keeper *keeper);
 
 /** Wakes the keeper if there is something to do, which a tracker for reading only never has. The turn is held. */
 void ct_keeper_consider(struct ctrack *tracker);
+/** Checkpoints if that is due and nobody writes, on the caller's thread: a host that refreshes after its commits, and has no
+ * busy timeout, then does not meet the keeper. The turn is held. */
+void ct_keeper_checkpoint(struct ctrack *tracker);
 /** Lets it finish the step that it is at, and ends it. The turn is not held. */
 void ct_keeper_stop(struct ctrack *tracker);
-/** Of a tracker that closes, and may have lived for one update only: folds some of the log, without waiting for anybody.
- * There is nobody else who uses the tracker. */
+/** Of a tracker that closes, and may have lived for one update only: folds some of the log, and checkpoints, without
+ * waiting for anybody. There is nobody else who uses the tracker. */
 void ct_keeper_end(struct ctrack *tracker);
 
 #endif

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "fold.h"
 #include "follow.h"
+#include "reclaim.h"
 #include "sql.h"
 #include "text.h"
 #include "write.h"
@@ -92,6 +93,14 @@ static ctrack_status hydrate_file(ctrack *tracker, const ctrack_coordinate *entr
     return status == CTRACK_OK ? announce(tracker, tracker->store->read_model, error) : status;
 }
 
+static ctrack_status hydrate_in_file(ctrack *tracker, const ctrack_coordinate *entries, size_t count,
+                                     ctrack_error *error)
+{
+    bool anew;
+    ctrack_status status = ct_write_begin(tracker, &anew, error);
+    return status == CTRACK_OK ? ct_write_end(tracker, hydrate_file(tracker, entries, count, error), error) : status;
+}
+
 /* After a rewind was committed and is going to be published: the store has seen all there is, and all of it is folded.
  */
 static void seen_all(ct_store *store)
@@ -111,14 +120,10 @@ ctrack_status ct_rewrite_hydrate(ctrack *tracker, const ctrack_coordinate *entri
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    if (tracker->store == NULL) {
-        status = ct_board_prepare(tracker->board, entries, count, true, &tracker->advances, error);
-    } else {
-        bool anew;
-        status = ct_write_begin(tracker, &anew, error);
-        if (status == CTRACK_OK) {
-            status = ct_write_end(tracker, hydrate_file(tracker, entries, count, error), error);
-        }
+    status = tracker->store == NULL ? ct_board_prepare(tracker->board, entries, count, true, &tracker->advances, error)
+                                    : hydrate_in_file(tracker, entries, count, error);
+    for (int i = 0; status == CTRACK_FULL && ct_reclaim(tracker, i); i++) {
+        status = hydrate_in_file(tracker, entries, count, error);
     }
     if (status == CTRACK_OK) {
         if (tracker->store != NULL) {
@@ -221,6 +226,9 @@ ctrack_status ct_rewrite_forget(ctrack *tracker, const ctrack_key *keys, size_t 
     }
     status = tracker->store != NULL ? forget_in_file(tracker, keys, count, error)
                                     : prepare_forget(tracker, keys, count, error);
+    for (int i = 0; status == CTRACK_FULL && ct_reclaim(tracker, i); i++) {
+        status = forget_in_file(tracker, keys, count, error);
+    }
     if (status == CTRACK_OK) {
         ct_board_publish(tracker->board, &tracker->advances);
     } else {
@@ -497,6 +505,9 @@ ctrack_status ct_rewrite_restore(ctrack *tracker, const ct_restored *restored, c
     }
     status = tracker->store != NULL ? restore_file(tracker, restored, mode, error)
                                     : restore_memory(tracker, restored, mode, error);
+    for (int i = 0; status == CTRACK_FULL && tracker->store != NULL && ct_reclaim(tracker, i); i++) {
+        status = restore_file(tracker, restored, mode, error);
+    }
     ct_advances_free(&tracker->advances); /* of a size that seldom comes again */
     ct_tracker_pass(tracker, &ticket, &ticket);
     return status;

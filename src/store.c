@@ -15,6 +15,7 @@
 #include "sql.h"
 #include "sync.h"
 #include "text.h"
+#include "wal.h"
 
 #define BUSY_TIMEOUT_MS 5000
 /* Between two tries to get a lock. SQLite's own handler naps up to 100 ms, which starves whoever writes beside a busy
@@ -28,14 +29,6 @@
 
 /* Of a text in the file, which SQLite reads as a whole: the schema's are the host's, ours are refused long before. */
 #define LENGTH_MOST (64 * 1024 * 1024)
-
-/* See make_room(). */
-#define ROOM_PIECE 65536 /* SQLite's xWrite takes less than 128 KiB at once */
-#define ROOM_MOST (1024 * 1024)
-#define SMALL_COMMIT_PAGES 8
-/* Of a write-ahead log, and of each page in it. */
-#define LOG_HEADER_BYTES 32
-#define FRAME_HEADER_BYTES 24
 
 /*
  * Rows of a statement that takes many. OR FAIL spares SQLite the journal that would let one statement be undone:
@@ -91,6 +84,7 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FOLD_RAISE] = RAISE "(?,?,?)" IF_HIGHER,
     [CT_FOLD_RAISE_MANY] = RAISE MANY("(?,?,?)") IF_HIGHER,
     [CT_FOLD_SET] = "UPDATE main.ctrack_fold SET folded_seq = ?1",
+    [CT_TOUCH] = "UPDATE main.ctrack_fold SET folded_seq = folded_seq",
     [CT_FOLD_REWOUND] = "SELECT 1 FROM main.ctrack_advance WHERE seq > ?1 AND seq <= ?2 AND operation_index IS NULL",
     [CT_FOLD_TRIM] = "DELETE FROM main.ctrack_advance WHERE seq <= ?1",
     [CT_CLEAR_READ_MODEL] =
@@ -236,36 +230,10 @@ void ct_store_rollback(ct_store *store)
     }
 }
 
-/*
- * A commit that makes the write-ahead log longer costs more than one that writes where the log has room: its fsync has
- * the file system commit the new length, too. Measured for single rows on ext4, 650 us against 220. So the log is given
- * room for many small commits at once. It is filled with zeros, which nobody takes for frames: those carry the log's
- * salt and a checksum (https://www.sqlite.org/fileformat2.html#the_write_ahead_log). The writer lock is held. Where
- * there is no room to be had, the commit finds out by itself.
- */
-static void make_room(const ct_store *store)
-{
-    static unsigned char zeros[ROOM_PIECE]; /* not const: so the library does not contain them */
-    sqlite3_int64 size = 0;
-    if (store->wal_pages == 0 || store->commit_pages > SMALL_COMMIT_PAGES) {
-        return;
-    }
-    sqlite3_file *log = ct_identity_log(store->db);
-    if (log == NULL || /* GCOVR_EXCL_BR_LINE: it is open, since it has pages */
-        log->pMethods->xFileSize(log, &size) != SQLITE_OK) {
-        return;
-    }
-    int64_t frame = FRAME_HEADER_BYTES + store->page_bytes, used = LOG_HEADER_BYTES + store->wal_pages * frame;
-    int64_t end = used + (used < ROOM_MOST ? used : ROOM_MOST);
-    bool full = size >= used && size < used + SMALL_COMMIT_PAGES * frame; /* below `used`: somebody has cut it off */
-    for (; full && size < end && log->pMethods->xWrite(log, zeros, ROOM_PIECE, size) == SQLITE_OK; size += ROOM_PIECE) {
-    }
-}
-
 ctrack_status ct_store_commit(ct_store *store, ctrack_error *error)
 {
-    make_room(store);
-    ctrack_status status = ct_store_run(store, CT_COMMIT, "commit", error);
+    ctrack_status status = ct_wal_prepare(store, error);
+    status = status == CTRACK_OK ? ct_store_run(store, CT_COMMIT, "commit", error) : status;
     if (status == CTRACK_OK && store->identity.guard != NULL) {
         status = ct_identity_prove(&store->identity, store->db, error);
     }
@@ -273,6 +241,7 @@ ctrack_status ct_store_commit(ct_store *store, ctrack_error *error)
         return status;
     }
     ct_store_rollback(store);
+    store->asked_upto = 0; /* what it has used up in vain is asked for */
     if (status == CTRACK_FULL || status == CTRACK_BUSY) {
         return status; /* refused before the commit record was complete */
     }
@@ -477,11 +446,56 @@ ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error)
     if (status != CTRACK_OK) {
         return status;
     }
-    store->checkpointed_pages = pages;
-    if (moved >= pages) {
-        store->wal_pages = 0; /* the next commit starts it over */
-    }
+    ct_wal_measure(store);
+    store->tried_pages = store->wal_pages;
     return CTRACK_OK;
+}
+
+ctrack_status ct_store_reclaim(ct_store *store, ctrack_error *error)
+{
+    int pages, moved;
+    ctrack_status status = ct_store_begin(store, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    ct_wal_cut(store);
+    status = checkpoint_beside(store, &pages, &moved, error);
+    ct_store_rollback(store);
+    ct_wal_measure(store);
+    return status;
+}
+
+/* A commit after all has been moved starts the log over, unless somebody reads in it. */
+static ctrack_status start_over(ct_store *store, ctrack_error *error)
+{
+    ctrack_status status = ct_store_checkpoint(store, error);
+    if (status != CTRACK_OK || store->moved_pages < store->wal_pages) {
+        return status;
+    }
+    status = ct_store_begin(store, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    status = ct_store_run(store, CT_TOUCH, "start the log over", error);
+    if (status == CTRACK_OK) {
+        return ct_store_commit(store, error);
+    }
+    ct_store_rollback(store);
+    return status;
+}
+
+ctrack_status ct_store_shrink(ct_store *store, ctrack_error *error)
+{
+    ctrack_status status = ct_wal_is_short(store) ? CTRACK_OK : start_over(store, error);
+    if (status != CTRACK_OK || !ct_wal_is_short(store)) {
+        return status;
+    }
+    status = ct_store_begin(store, error);
+    if (status == CTRACK_OK) {
+        ct_wal_cut(store);
+        ct_store_rollback(store);
+    }
+    return status;
 }
 
 static int count_pages(void *argument, sqlite3 *db, const char *schema, int pages)
@@ -490,10 +504,7 @@ static int count_pages(void *argument, sqlite3 *db, const char *schema, int page
     (void)schema;
     ct_store *store = argument;
     store->commit_pages = pages > store->wal_pages ? pages - store->wal_pages : pages;
-    store->wal_pages = pages;
-    if (pages < store->checkpointed_pages) {
-        store->checkpointed_pages = 0;
-    }
+    ct_wal_note(store, pages);
     return SQLITE_OK;
 }
 

@@ -22,8 +22,8 @@
  * hold the writer lock while a second connection of ours checkpoints: nobody can commit meanwhile. SQLite's FULL mode
  * takes that lock too, but falls back to PASSIVE if it does not get it, and with the lock in its hands it waits for
  * readers, of which an export is a long one. What a reader still needs is left for the next time, which comes when the
- * log has grown again. The log is never truncated while it is open: writing into space that exists already makes an
- * fsync cheaper.
+ * log has grown again. The log is not truncated at a checkpoint: writing into space that exists already makes an fsync
+ * cheaper (wal.h).
  */
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -58,6 +58,7 @@ typedef enum ct_statement {
     CT_FOLD_RAISE_MANY,
     CT_FOLD_SET,
     CT_FOLD_REWOUND,
+    CT_TOUCH,
     CT_FOLD_TRIM,
     CT_CLEAR_READ_MODEL,
     CT_FORGET_LATEST,
@@ -97,9 +98,15 @@ typedef struct ct_store {
     size_t folded_keys;        /* keys that there were at our last fold; before it, when progress was read first */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
     int64_t page_bytes;        /* size of a page */
-    int wal_pages;             /* in the write-ahead log, after our last commit */
-    int commit_pages;          /* of these, what that commit has added */
-    int checkpointed_pages;    /* of these, at the last checkpoint; 0 once the log has been started over */
+    /* The write-ahead log, see wal.h. Its pages are as last seen; all are 0 once it has been started over. */
+    int wal_pages;
+    int commit_pages;   /* of these, what our last commit has added */
+    int moved_pages;    /* of these, those that are in the database */
+    int tried_pages;    /* so many it had when it was last tried to move them */
+    int wal_high;       /* so many it had at most since the file was last cut */
+    int64_t asked_upto; /* the log's bytes, from the use of which on sizes and free space are asked for anew */
+    bool has_room;      /* the log had room when that was last asked */
+    int64_t space;      /* the bytes that were free, the log's included, when that was last asked; 0: never */
 } ct_store;
 
 /**
@@ -177,6 +184,10 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 
 /** Moves the write-ahead log into the database, as far as readers let it. */
 ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
+/** The same where the disk is full: first cuts off the room that the log has. */
+ctrack_status ct_store_reclaim(ct_store *store, ctrack_error *error);
+/** Gives the space of a log back that was long, as far as nobody needs what is in it. */
+ctrack_status ct_store_shrink(ct_store *store, ctrack_error *error);
 
 /** Sizes in bytes: of the file, and of its write-ahead log. */
 void ct_store_sizes(const ct_store *store, uint64_t *file, uint64_t *wal);

@@ -14,6 +14,7 @@
 #include "rewrite.h"
 #include "snapshot.h"
 #include "text.h"
+#include "wal.h"
 #include "within.h"
 #include "write.h"
 
@@ -340,7 +341,7 @@ ctrack_status ctrack_refresh(ctrack *tracker, ctrack_error *error)
     if (status != CTRACK_OK) {
         return status;
     }
-    status = tracker->store != NULL ? ct_follow_in_turn(tracker, error) : CTRACK_OK;
+    status = tracker->store != NULL ? ct_follow_in_turn(tracker, true, error) : CTRACK_OK;
     return ct_tracker_leave(tracker, status);
 }
 
@@ -430,6 +431,7 @@ static ctrack_status store_stats(ctrack *tracker, ctrack_stats *stats, ctrack_er
     ct_store_sizes(tracker->store, &stats->file_bytes, &stats->wal_bytes);
     stats->page_bytes = (int)tracker->store->page_bytes;
     stats->log_backlog = (uint64_t)ct_fold_backlog(tracker->store);
+    ct_wal_measure(tracker->store);
     stats->wal_pages = (uint64_t)tracker->store->wal_pages;
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
     return CTRACK_OK;

@@ -135,6 +135,175 @@ static void test_a_dictionary_that_cannot_be_asked_ends_the_fold(void **state)
     assert_int_equal(number(f, "SELECT sum(operation_index) FROM ctrack_latest"), KEYS * 2);
 }
 
+/* ---------------------------------------------------------------- between two pieces */
+
+/* What somebody else does once, when a statement of the fold begins. */
+typedef struct meanwhile {
+    const char *statement;
+    ctrack *other;
+    void (*act)(ctrack *other);
+    bool done;
+} meanwhile;
+
+static int act_meanwhile(unsigned event, void *argument, void *statement, void *text)
+{
+    meanwhile *m = argument;
+    (void)event;
+    (void)statement;
+    if (!m->done && strcmp(text, m->statement) == 0) {
+        m->done = true;
+        m->act(m->other);
+    }
+    return 0;
+}
+
+static void forget_doc(ctrack *other)
+{
+    ctrack_key gone = key("doc-1");
+    ctrack_forget(other, &gone, 1, NULL);
+}
+
+static void forget_and_trim(ctrack *other)
+{
+    struct sqlite3 *db = other->store->db;
+    forget_doc(other);
+    sqlite3_exec(db, "DELETE FROM ctrack_advance WHERE seq < (SELECT max(seq) FROM ctrack_advance)", NULL, NULL, NULL);
+}
+
+static void fold_a_piece(ctrack *other)
+{
+    bool more;
+    ct_fold_some(other, 1000, &more, NULL);
+}
+
+/* Folds more rows than a piece reads, and somebody else does something in between. */
+static ctrack_status fold_while(fixture *f, const char *statement, void (*act)(ctrack *other))
+{
+    meanwhile m = {.statement = statement, .other = open_file(f->path), .act = act};
+    update(f->tracker, "doc-1", 1);
+    update_many(f->tracker, 1);
+    assert_status(ctrack_refresh(m.other, NULL), CTRACK_OK);
+    sqlite3_trace_v2(f->tracker->store->db, SQLITE_TRACE_STMT, act_meanwhile, &m);
+    ctrack_status status = fold(f);
+    sqlite3_trace_v2(f->tracker->store->db, 0, NULL, NULL);
+    assert_true(m.done);
+    close_tracker(&m.other);
+    return status;
+}
+
+static void assert_folded(fixture *f, int64_t keys)
+{
+    assert_status(fold(f), CTRACK_OK);
+    assert_status(ctrack_check(f->path, -1, NULL, NULL, NULL, NULL), CTRACK_OK);
+    assert_int_equal(number(f, "SELECT count(*) FROM ctrack_latest"), keys);
+}
+
+static void test_a_forget_between_two_pieces_gives_the_fold_up(void **state)
+{
+    fixture *f = *state;
+    assert_status(fold_while(f, "ROLLBACK", forget_doc), CTRACK_ABORTED); /* as the first piece has been read */
+    assert_folded(f, KEYS);
+}
+
+static void test_a_forget_that_has_been_trimmed_gives_the_fold_up_too(void **state)
+{
+    fixture *f = *state;
+    assert_status(fold_while(f, "ROLLBACK", forget_and_trim), CTRACK_ABORTED);
+    assert_folded(f, KEYS);
+}
+
+static void test_others_may_fold_between_two_pieces(void **state)
+{
+    fixture *f = *state;
+    assert_status(fold_while(f, "ROLLBACK", fold_a_piece), CTRACK_OK);
+    assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
+    assert_folded(f, KEYS + 1);
+}
+
+/* ---------------------------------------------------------------- in bounded steps */
+
+/* How many rows statements have raised in the transaction under way, and at most in any. */
+typedef struct raising {
+    int now, most;
+} raising;
+
+static int count_raised(unsigned event, void *argument, void *statement, void *text)
+{
+    raising *r = argument;
+    (void)event;
+    (void)statement;
+    bool begins = strcmp(text, "BEGIN IMMEDIATE") == 0;
+    bool raises = strncmp(text, "INSERT OR FAIL INTO main.ctrack_latest", 38) == 0;
+    r->now = begins ? 0 : r->now + (raises ? CT_MANY : 0);
+    r->most = r->now > r->most ? r->now : r->most;
+    return 0;
+}
+
+static void test_forgetting_a_key_folds_little_in_its_transaction(void **state)
+{
+    enum { MOST = 8192 + 2 * CT_MANY * CT_MANY };
+    fixture *f = *state;
+    raising r = {0, 0};
+    ctrack_key gone = key("doc-00007");
+    for (int64_t i = 1; i <= 4; i++) {
+        update_many(f->tracker, i);
+    }
+    sqlite3_trace_v2(f->tracker->store->db, SQLITE_TRACE_STMT, count_raised, &r);
+    assert_status(ctrack_forget(f->tracker, &gone, 1, NULL), CTRACK_OK);
+    sqlite3_trace_v2(f->tracker->store->db, 0, NULL, NULL);
+    assert_in_range(r.most, 1, MOST);
+    assert_int_equal(latest(f->tracker, "doc-00007"), NEVER_SEEN);
+    assert_int_equal(number(f, "SELECT count(*) FROM ctrack_latest"), KEYS - 1);
+}
+
+static void test_a_log_is_folded_and_trimmed_part_by_part(void **state)
+{
+    fixture *f = *state;
+    bool more = true;
+    int parts = 0;
+    f->tracker->store->folded_keys = 1000000; /* nothing for the keeper to do */
+    for (int64_t i = 1; i <= 10; i++) {
+        update_many(f->tracker, i);
+    }
+    for (; more; parts++) {
+        assert_status(ct_fold_some(f->tracker, 8000, &more, NULL), CTRACK_OK);
+    }
+    assert_int_equal(parts, 13); /* the last one only looks */
+    assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
+    assert_int_equal(number(f, "SELECT count(*) FROM ctrack_advance"), 65536);
+    assert_folded(f, KEYS);
+}
+
+static void test_closing_folds_what_nobody_has_folded(void **state)
+{
+    fixture *f = *state;
+    update_many(f->tracker, 1);
+    close_tracker(&f->tracker);
+    assert_int_equal(number(f, "SELECT (SELECT max(seq) FROM ctrack_advance) - folded_seq FROM ctrack_fold"), 0);
+}
+
+static void test_closing_leaves_a_short_log(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 1);
+    close_tracker(&f->tracker);
+    assert_int_equal(number(f, "SELECT folded_seq FROM ctrack_fold"), 0);
+}
+
+static void test_closing_waits_for_no_lock(void **state)
+{
+    fixture *f = *state;
+    update_many(f->tracker, 1);
+    struct sqlite3 *writer = db_open(f->path);
+    db_run(writer, "BEGIN IMMEDIATE");
+    int64_t start = now_ns();
+    close_tracker(&f->tracker);
+    assert_in_range(now_ns() - start, 0, INT64_C(2000000000)); /* the busy timeout is 5 s */
+    db_run(writer, "ROLLBACK");
+    db_close(writer);
+    assert_int_equal(number(f, "SELECT folded_seq FROM ctrack_fold"), 0);
+}
+
 /* ---------------------------------------------------------------- the keeper */
 
 static atomic_int complaints;
@@ -156,8 +325,8 @@ static void test_a_keeper_that_fails_rests_and_tries_again(void **state)
     options.log_argument = f;
     assert_status(ctrack_open(f->path, &options, &f->tracker, NULL), CTRACK_OK);
     ct_store *store = f->tracker->store;
-    store->broken = store->exposed = true;
-    store->wal_pages = 1000000; /* a checkpoint is due */
+    store->broken = true;
+    store->folded_seq = -1000000; /* folding is due */
     ct_keeper_consider(f->tracker);
     gate_pass(&f->gate);
     assert_int_equal(atomic_load(&complaints), 2);
@@ -174,6 +343,14 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_log_that_takes_back_what_is_not_folded_is_damage),
         TEST_ON_FILE(test_a_dictionary_without_an_id_left_is_damage),
         TEST_ON_FILE(test_a_dictionary_that_cannot_be_asked_ends_the_fold),
+        TEST_ON_FILE(test_a_forget_between_two_pieces_gives_the_fold_up),
+        TEST_ON_FILE(test_a_forget_that_has_been_trimmed_gives_the_fold_up_too),
+        TEST_ON_FILE(test_others_may_fold_between_two_pieces),
+        TEST_ON_FILE(test_forgetting_a_key_folds_little_in_its_transaction),
+        TEST_ON_FILE(test_a_log_is_folded_and_trimmed_part_by_part),
+        TEST_ON_FILE(test_closing_folds_what_nobody_has_folded),
+        TEST_ON_FILE(test_closing_leaves_a_short_log),
+        TEST_ON_FILE(test_closing_waits_for_no_lock),
         TEST(test_a_keeper_that_fails_rests_and_tries_again),
     };
     return SUPPORT_MAIN(argc, argv, "fold", tests, NULL);
