@@ -209,6 +209,7 @@ static void carry_out(const group *g)
         size_t written = tracker->advances.count;
         ct_board_publish(tracker->board, &tracker->advances);
         count(g, written);
+        ct_keeper_keep_up(tracker);
         ct_keeper_consider(tracker);
     } else {
         ct_board_cancel(tracker->board, &tracker->advances);

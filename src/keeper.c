@@ -118,13 +118,12 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Where there is little space the keeper may come too late: whoever adds rows then folds as many. */
-static void keep_up(ctrack *tracker)
+void ct_keeper_keep_up(ctrack *tracker)
 {
     ct_store *store = tracker->store;
     int64_t rows = rows_to_fold(store);
     ctrack_status status = CTRACK_OK;
-    bool more = true;
+    bool more = ct_wal_is_scarce(store);
     while (status == CTRACK_OK && more && ct_fold_backlog(store) >= 2 * rows) {
         status = ct_fold_some(tracker, rows, &more, NULL);
         status = status == CTRACK_OK && ct_wal_is_due(store) ? ct_store_checkpoint(store, NULL) : status;
@@ -135,9 +134,6 @@ void ct_keeper_consider(ctrack *tracker)
 {
     ct_keeper *keeper = &tracker->keeper;
     const ct_store *store = tracker->store;
-    if (!store->read_only && ct_wal_is_scarce(store)) {
-        keep_up(tracker);
-    }
     bool large = ct_wal_is_large(store) && !atomic_load(&keeper->watches);
     if (store->read_only || (!ct_wal_is_due(store) && !fold_due(tracker) && !large)) {
         return;

@@ -31,6 +31,9 @@ void ct_keeper_destroy(ct_keeper *keeper);
 
 /** Wakes the keeper if there is something to do, which a tracker for reading only never has. The turn is held. */
 void ct_keeper_consider(struct ctrack *tracker);
+/** After a commit: where there is little space the keeper may come too late, so whoever adds rows folds as many. The turn is
+ * held. */
+void ct_keeper_keep_up(struct ctrack *tracker);
 /** Checkpoints if that is due and nobody writes, on the caller's thread: a host that refreshes after its commits, and has no
  * busy timeout, then does not meet the keeper. The turn is held. */
 void ct_keeper_checkpoint(struct ctrack *tracker);
