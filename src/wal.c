@@ -49,11 +49,11 @@ typedef struct state {
     int64_t pages;  /* of the database, as of the last commit */
 } state;
 
-static sqlite3_file *file_of(const ct_store *store, int which)
+static sqlite3_file *database_of(const ct_store *store)
 {
     sqlite3_file *file = NULL;
-    sqlite3_file_control(store->db, "main", which, &file);
-    return file != NULL && file->pMethods != NULL ? file : NULL;
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    return file;
 }
 
 /* Both copies are the same when no writer is at it. */
@@ -69,9 +69,9 @@ static bool read_copies(const volatile uint32_t *index, state *s)
 
 static bool look(const ct_store *store, state *s)
 {
-    sqlite3_file *file = file_of(store, SQLITE_FCNTL_FILE_POINTER);
+    sqlite3_file *file = database_of(store);
     volatile void *index = NULL;
-    if (file == NULL || file_of(store, SQLITE_FCNTL_JOURNAL_POINTER) == NULL || file->pMethods->iVersion < 2) {
+    if (ct_identity_log(store->db) == NULL || file->pMethods->iVersion < 2) {
         return false; /* there is no log */
     }
     int code = file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &index);
@@ -153,7 +153,7 @@ void ct_wal_cut(ct_store *store)
 {
     state s;
     sqlite3_int64 size = 0;
-    sqlite3_file *log = file_of(store, SQLITE_FCNTL_JOURNAL_POINTER);
+    sqlite3_file *log = ct_identity_log(store->db);
     if (log == NULL || !look(store, &s) || log->pMethods->xFileSize(log, &size) != SQLITE_OK) {
         return;
     }
@@ -175,7 +175,7 @@ typedef struct figures {
 static bool ask(ct_store *store, sqlite3_file *log, figures *f)
 {
     struct statvfs disk;
-    sqlite3_file *database = file_of(store, SQLITE_FCNTL_FILE_POINTER);
+    sqlite3_file *database = database_of(store);
     int64_t pages = 0;
     if (!look(store, &f->log) || log->pMethods->xFileSize(log, &f->log_bytes) != SQLITE_OK ||
         database->pMethods->xFileSize(database, &f->database_bytes) != SQLITE_OK ||
@@ -208,7 +208,7 @@ ctrack_status ct_wal_prepare(ct_store *store, ctrack_error *error)
     figures f;
     int64_t ahead = SMALL_COMMIT_PAGES * frame_bytes(store);
     bool small = store->commit_pages <= SMALL_COMMIT_PAGES;
-    sqlite3_file *log = file_of(store, SQLITE_FCNTL_JOURNAL_POINTER);
+    sqlite3_file *log = ct_identity_log(store->db);
     bool known = bytes_of(store, store->wal_pages) + ahead <= store->asked_upto && (store->has_room || !small);
     if (known || log == NULL || !ask(store, log, &f)) {
         return CTRACK_OK;
