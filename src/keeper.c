@@ -183,8 +183,9 @@ void ct_keeper_end(ctrack *tracker)
     store->busy_timeout_ms = 0; /* nobody is waited for */
     ctrack_status status = ct_store_log_range(store, &folded, &first, &last, NULL);
     bool more = last - folded >= CLOSING_ROWS;
-    while (status == CTRACK_OK && more && ct_clock_monotonic() < until) {
+    while (status == CTRACK_OK && more) {
         status = ct_fold_some(tracker, CLOSING_ROWS, &more, NULL);
+        more = more && ct_clock_monotonic() < until;
     }
     ct_wal_measure(store);
     ct_keeper_checkpoint(tracker);

@@ -279,7 +279,7 @@ static void test_closing_folds_what_nobody_has_folded(void **state)
     fixture *f = *state;
     update_many(f->tracker, 1);
     close_tracker(&f->tracker);
-    assert_int_equal(number(f, "SELECT (SELECT max(seq) FROM ctrack_advance) - folded_seq FROM ctrack_fold"), 0);
+    assert_in_range(number(f, "SELECT folded_seq FROM ctrack_fold"), 4096, KEYS); /* it takes 50 ms or one piece */
 }
 
 static void test_closing_leaves_a_short_log(void **state)
