@@ -43,7 +43,9 @@ void ct_board_unref(ct_board *board)
         ct_service_destroy(&board->service);
         ct_mutex_destroy(&board->lock);
         ct_advances_free(&board->update);
-        ct_cause_unref(board->failure);
+        for (int who = 0; who < CT_FAILINGS; who++) {
+            ct_cause_unref(board->causes[who]);
+        }
         ct_map_free(board->map);
         ct_free(board);
     }
@@ -96,7 +98,8 @@ void ct_cause_unref(ct_cause *cause)
     }
 }
 
-ctrack_status ct_board_fail(ct_board *board, ctrack_status status, const char *reason, ctrack_error *error)
+ctrack_status ct_board_fail(ct_board *board, ct_failing who, ctrack_status status, const char *reason,
+                            ctrack_error *error)
 {
     ct_settled settled = {0};
     size_t size = strlen(reason) + 1;
@@ -108,24 +111,34 @@ ctrack_status ct_board_fail(ct_board *board, ctrack_status status, const char *r
     cause->status = status;
     memcpy(cause->text, reason, size);
     ct_mutex_lock(&board->lock);
-    ct_cause *before = board->failure;
-    board->failure = cause;
+    ct_cause *before = board->causes[who];
+    board->causes[who] = cause;
     ct_waitset_end_all(&board->waits, status, &settled);
     ct_board_unlock_and_wake(board, &settled);
     ct_cause_unref(before);
     return CTRACK_OK;
 }
 
-void ct_board_resume(ct_board *board, ctrack_status status)
+void ct_board_resume(ct_board *board, ct_failing who)
 {
-    ct_cause *over = NULL;
     ct_mutex_lock(&board->lock);
-    if (board->failure != NULL && board->failure->status == status) {
-        over = board->failure;
-        board->failure = NULL;
-    }
+    ct_cause *over = board->causes[who];
+    board->causes[who] = NULL;
     ct_mutex_unlock(&board->lock);
     ct_cause_unref(over);
+}
+
+bool ct_board_fails(ct_board *board, ct_failing who)
+{
+    ct_mutex_lock(&board->lock);
+    bool fails = board->causes[who] != NULL;
+    ct_mutex_unlock(&board->lock);
+    return fails;
+}
+
+ct_cause *ct_board_cause(const ct_board *board)
+{
+    return board->causes[CT_FAILING_HOST] != NULL ? board->causes[CT_FAILING_HOST] : board->causes[CT_FAILING_FILE];
 }
 
 /* ---------------------------------------------------------------- counting */

@@ -44,17 +44,24 @@ typedef struct ct_cause {
     char text[];
 } ct_cause;
 
+/** Who says that waits fail. Each says so, and that it is over, for itself. */
+typedef enum ct_failing {
+    CT_FAILING_HOST, /* ctrack_fail() */
+    CT_FAILING_FILE, /* whoever looks at the file */
+    CT_FAILINGS
+} ct_failing;
+
 typedef struct ct_board {
     ct_mutex lock;
-    ct_map *map;         /* lock */
-    ct_waitset waits;    /* lock */
-    ct_service service;  /* see service.h */
-    ct_cause *failure;   /* lock; NULL: all is well */
-    ctrack_stats counts; /* lock; the part that is counted as it happens */
-    bool closed;         /* lock */
-    ct_advances update;  /* lock; empty between calls of ct_board_update() */
-    atomic_uint refs;    /* the tracker, and each promise */
-    unsigned generation; /* of the process that made it, ct_fork_generation() */
+    ct_map *map;                   /* lock */
+    ct_waitset waits;              /* lock */
+    ct_service service;            /* see service.h */
+    ct_cause *causes[CT_FAILINGS]; /* lock; NULL: all is well, as far as that one knows */
+    ctrack_stats counts;           /* lock; the part that is counted as it happens */
+    bool closed;                   /* lock */
+    ct_advances update;            /* lock; empty between calls of ct_board_update() */
+    atomic_uint refs;              /* the tracker, and each promise */
+    unsigned generation;           /* of the process that made it, ct_fork_generation() */
 } ct_board;
 
 ct_board *ct_board_new(void); /**< NULL: no memory */
@@ -68,10 +75,14 @@ void ct_board_close(ct_board *board);
 /** Of a closed board, which promises may keep for long: frees what they cannot be asked about any more. */
 void ct_board_clear(ct_board *board);
 
-/** Settles all waits, and new ones that are not satisfied, with a status and its reason. */
-ctrack_status ct_board_fail(ct_board *board, ctrack_status status, const char *reason, ctrack_error *error);
-/** Ends a failure of the given status. */
-void ct_board_resume(ct_board *board, ctrack_status status);
+/** Settles all waits, and new ones that are not satisfied, with a status and its reason; until the same one resumes. */
+ctrack_status ct_board_fail(ct_board *board, ct_failing who, ctrack_status status, const char *reason,
+                            ctrack_error *error);
+void ct_board_resume(ct_board *board, ct_failing who);
+/** Whether that one has failed, and not resumed. */
+bool ct_board_fails(ct_board *board, ct_failing who);
+/** Why new waits fail; NULL: they do not. The lock is held. */
+ct_cause *ct_board_cause(const ct_board *board);
 void ct_cause_unref(ct_cause *cause);
 
 /** Counts a successful group of updates. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "follower.h"
 
+#include <string.h>
+
 #include "clock.h"
 #include "error.h"
 #include "follow.h"
+#include "glance.h"
 #include "sql.h"
 #include "tracker.h"
 
@@ -13,6 +16,12 @@
 #define EAGER_NANOSECONDS INT64_C(1000000)
 #define SHORTEST_PAUSE_NANOSECONDS INT64_C(20000)
 #define LONGEST_PAUSE_NANOSECONDS INT64_C(1000000)
+
+/* Until the file is looked at again when something is the matter: at first, and in the end. */
+#define AGAIN_LEAST_NANOSECONDS INT64_C(1000000)
+#define AGAIN_MOST_NANOSECONDS INT64_C(100000000)
+/* Between two looks at what is under the file's name. */
+#define CHECK_NANOSECONDS INT64_C(90000000)
 
 int ct_follower_init(ct_follower *follower)
 {
@@ -34,6 +43,19 @@ static bool wanted(ctrack *tracker)
     return pending || tracker->follower.always;
 }
 
+/* What the thread knows from one look at the file to the next. */
+typedef struct outlook {
+    ct_store *eye;    /* NULL: not opened yet */
+    ct_glance seen;   /* by the eye, all that had been committed then */
+    int64_t check_at; /* when to look what is under the file's name */
+    bool written;     /* the file was written to since the last look */
+    bool changed;     /* the last look has seen a commit */
+    /* What is the matter with it. */
+    int64_t pause;         /* until the next look; 0: nothing is the matter */
+    int64_t doubtful_till; /* then waits are ended; CT_NEVER: they are not, as far as is known */
+    ctrack_error said;     /* what the host was told last, until all is well again; CTRACK_OK: nothing */
+} outlook;
+
 typedef enum sight {
     NOTHING, /* no commit that was not there before */
     OWN,     /* commits, but all progress in them is published */
@@ -42,13 +64,22 @@ typedef enum sight {
 } sight;
 
 /* Looks at the file once, and follows if the log has a row that is not published. */
-static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_error *error)
+static ctrack_status look(ctrack *tracker, outlook *o, sight *seen, ctrack_error *error)
 {
+    ct_store *eye = o->eye;
     int64_t version, folded, first, newest = 0;
     bool changed = false;
+    ct_glance now;
     *seen = NOTHING;
+    if (ct_glance_same(&o->seen, eye->db, &now)) {
+        return CTRACK_OK;
+    }
     ctrack_status status = ct_store_look(eye, &version, &changed, error);
-    if (status != CTRACK_OK || !changed) {
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    if (!changed) {
+        o->seen = now;
         return status;
     }
     *seen = PERHAPS;
@@ -64,17 +95,20 @@ static ctrack_status look(ctrack *tracker, ct_store *eye, sight *seen, ctrack_er
         *seen = NEWS;
         status = ct_follow_in_turn(tracker, false, error);
     }
-    eye->data_version = *seen != PERHAPS && status == CTRACK_OK ? version : eye->data_version;
+    if (*seen != PERHAPS && status == CTRACK_OK) {
+        eye->data_version = version;
+        o->seen = now;
+    }
     return status;
 }
 
 /* Looks; after a write to the file, again and again until the commit that it belongs to has been seen. */
-static ctrack_status look_well(ctrack *tracker, ct_store *eye, bool written, ctrack_error *error)
+static ctrack_status look_well(ctrack *tracker, outlook *o, ctrack_error *error)
 {
     sight seen;
     int64_t start = ct_clock_monotonic(), now = start, pause = SHORTEST_PAUSE_NANOSECONDS;
-    ctrack_status status = look(tracker, eye, &seen, error);
-    while (status == CTRACK_OK && (seen == PERHAPS || (seen == NOTHING && written)) &&
+    ctrack_status status = look(tracker, o, &seen, error);
+    while (status == CTRACK_OK && (seen == PERHAPS || (seen == NOTHING && o->written)) &&
            !atomic_load(&tracker->follower.stopping) && /* GCOVR_EXCL_BR_LINE: both need an end at the right time */
            now < start + PATIENCE_NANOSECONDS) {        /* GCOVR_EXCL_BR_LINE */
         ct_thread_nap(pause);
@@ -82,79 +116,93 @@ static ctrack_status look_well(ctrack *tracker, ct_store *eye, bool written, ctr
         if (now > start + EAGER_NANOSECONDS) {
             pause = pause * 3 / 2 < LONGEST_PAUSE_NANOSECONDS ? pause * 3 / 2 : LONGEST_PAUSE_NANOSECONDS;
         }
-        status = look(tracker, eye, &seen, error);
+        status = look(tracker, o, &seen, error);
     }
+    o->changed = seen != NOTHING;
     return status;
 }
 
-/* Whether an error means that the file is not what it was, so that no wait will ever be satisfied by it. */
-static bool is_final(ctrack_status status)
+/* Looks whether it is the file, when that is to be doubted or has not been asked for a while; and then at it. */
+static ctrack_status look_through(ctrack *tracker, outlook *o, ctrack_error *error)
 {
-    return status == CTRACK_IO || status == CTRACK_CORRUPT;
+    ctrack_status status = CTRACK_OK;
+    int64_t now = ct_clock_monotonic();
+    if (o->written || o->pause > 0 || now >= o->check_at) {
+        status = ct_store_check_file(tracker->store, error);
+        o->check_at = now + CHECK_NANOSECONDS;
+    }
+    if (status == CTRACK_OK && o->eye == NULL) {
+        status = ct_store_open_second(tracker->store, &o->eye, error);
+    }
+    return status == CTRACK_OK ? look_well(tracker, o, error) : status;
 }
 
-static void watch_file(ctrack *tracker, ct_store *eye)
+/* All is well. */
+static void end_complaint(ctrack *tracker, outlook *o)
 {
-    ct_follower *follower = &tracker->follower;
-    bool written = false;
-    while (!atomic_load(&follower->stopping)) {
-        if (!wanted(tracker)) {
-            atomic_store(&follower->asleep, true);
-            if (!wanted(tracker) && !atomic_load(&follower->stopping)) { /* GCOVR_EXCL_BR_LINE: a wait just between */
-                ct_watch_sleep(&follower->watch, false);
-            }
-            atomic_store(&follower->asleep, false);
-            written = false;
-            continue;
-        }
-        ctrack_error error = {.status = CTRACK_OK, .message = ""};
-        ctrack_status status = ct_store_check_file(tracker->store, &error);
-        status = status == CTRACK_OK ? look_well(tracker, eye, written, &error) : status;
-        status = ct_store_explain(tracker->store, status, &error);
-        if (status != CTRACK_OK) {
-            ct_tracker_log(tracker, &error);
-        }
-        if (is_final(status) && ct_board_fail(tracker->board, status, error.message, NULL) == CTRACK_OK) {
-            return;
-        }
-        written = ct_watch_sleep(&follower->watch, true);
+    if (o->said.status != CTRACK_OK) {
+        ct_board_resume(tracker->board, CT_FAILING_FILE);
+        o->said.status = CTRACK_OK;
+    }
+    o->pause = 0;
+    o->doubtful_till = CT_NEVER;
+}
+
+/* Tells the host what it has not been told yet, and ends the waits if nothing will satisfy them. Whatever it is, the
+ * file is looked at again. */
+static void complain(ctrack *tracker, outlook *o, ctrack_error *error)
+{
+    ct_trouble trouble = ct_store_trouble(tracker->store, error);
+    int64_t now = ct_clock_monotonic();
+    if (error->status != o->said.status || strcmp(error->message, o->said.message) != 0) {
+        ct_tracker_log(tracker, error);
+        o->said = *error;
+    }
+    o->pause = o->pause == 0 ? AGAIN_LEAST_NANOSECONDS : o->pause * 2;
+    o->pause = o->pause < AGAIN_MOST_NANOSECONDS ? o->pause : AGAIN_MOST_NANOSECONDS;
+    if (trouble != CT_TROUBLE_DOUBTFUL) {
+        o->doubtful_till = CT_NEVER;
+    } else if (o->doubtful_till == CT_NEVER) {
+        o->doubtful_till = now + CT_FOLLOWER_GRACE_NANOSECONDS;
+    }
+    if ((trouble == CT_TROUBLE_FINAL || now >= o->doubtful_till) && !ct_board_fails(tracker->board, CT_FAILING_FILE)) {
+        ct_board_fail(tracker->board, CT_FAILING_FILE, error->status, error->message, NULL); /* else the next time */
     }
 }
 
-/* Opens the file once more, to look at it. What passes (no memory, a busy file) is said, and it is tried again. NULL: it
- * will not be opened, which the waits know; or the tracker is closed. */
-static ct_store *open_eye(ctrack *tracker)
+/* Sleeps until somebody waits. */
+static void fall_asleep(ctrack *tracker, outlook *o)
 {
     ct_follower *follower = &tracker->follower;
-    while (!atomic_load(&follower->stopping)) {
-        ctrack_error error;
-        ct_store *eye = NULL;
-        ctrack_status status = ct_store_open_second(tracker->store, &eye, &error);
-        if (status == CTRACK_OK) {
-            return eye;
-        }
-        status = ct_store_explain(tracker->store, status, &error);
-        ct_tracker_log(tracker, &error);
-        bool passing =
-            status == CTRACK_NO_MEMORY || /* GCOVR_EXCL_BR_LINE: busy if another recovers the log just then */
-            status == CTRACK_BUSY;
-        if (!passing && ct_board_fail(tracker->board, status, error.message, NULL) == CTRACK_OK) {
-            return NULL;
-        }
-        ct_watch_sleep(&follower->watch, true);
+    atomic_store(&follower->asleep, true);
+    if (!wanted(tracker) && !atomic_load(&follower->stopping)) { /* GCOVR_EXCL_BR_LINE: a wait just between */
+        ct_watch_sleep(&follower->watch, CT_NEVER);
     }
-    return NULL;
+    atomic_store(&follower->asleep, false);
+    o->written = false;
+    o->check_at = o->pause = 0;
+    o->doubtful_till = CT_NEVER;
 }
 
 static void *run(void *argument)
 {
     ctrack *tracker = argument;
+    ct_follower *follower = &tracker->follower;
+    outlook o = {.doubtful_till = CT_NEVER};
     ct_thread_nap_precisely();
-    ct_store *eye = open_eye(tracker);
-    if (eye != NULL) {
-        watch_file(tracker, eye);
+    while (!atomic_load(&follower->stopping)) {
+        ctrack_error error;
+        if (!wanted(tracker)) {
+            fall_asleep(tracker, &o);
+        } else if (look_through(tracker, &o, &error) == CTRACK_OK) {
+            end_complaint(tracker, &o);
+            o.written = ct_watch_await(&follower->watch, o.changed);
+        } else {
+            complain(tracker, &o, &error);
+            ct_watch_sleep(&follower->watch, ct_clock_monotonic() + o.pause);
+        }
     }
-    ct_store_close(eye);
+    ct_store_close(o.eye);
     return NULL;
 }
 
@@ -198,5 +246,13 @@ void ct_follower_stop(ctrack *tracker)
         ct_watch_wake(&follower->watch);
         ct_thread_join(&follower->thread);
         ct_watch_destroy(&follower->watch);
+    }
+}
+
+void ct_follower_look_again(ctrack *tracker)
+{
+    if (ct_board_fails(tracker->board, CT_FAILING_FILE) && ct_store_check_file(tracker->store, NULL) == CTRACK_OK &&
+        ct_follow_in_turn(tracker, NULL) == CTRACK_OK) {
+        ct_board_resume(tracker->board, CT_FAILING_FILE);
     }
 }

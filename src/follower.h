@@ -10,6 +10,11 @@
  * row is not the one that the tracker has published, and no commit of the tracker's own is on its way to being
  * published, it takes the turn and follows.
  *
+ * It never gives up. A file that is deleted, replaced or truncated ends the waits at once; one that is not under its
+ * name, or not as it should be, once that has lasted for the grace; nothing else does (a lack of descriptors or memory,
+ * a refused access, a lock). Whatever it is, it is told to the host once, and the file is looked at again, soon and then
+ * less often; when all is well again, waits wait again.
+ *
  * No wake-up is lost between sleeping and waiting: a wait is first registered, then looks whether the follower is
  * asleep; the follower first says that it is asleep, then looks whether a wait is pending (both sequentially
  * consistent).
@@ -20,6 +25,9 @@
 #include "watch.h"
 
 struct ctrack;
+
+/** How long a file may be away, or be damaged, before its waits end. */
+#define CT_FOLLOWER_GRACE_NANOSECONDS INT64_C(3000000000)
 
 typedef struct ct_follower {
     ct_mutex lock; /* starting and stopping */
@@ -36,6 +44,8 @@ void ct_follower_destroy(ct_follower *follower);
 
 /** A wait has been registered, or the tracker has been opened to follow always. 0, or -1: no resources. */
 int ct_follower_need(struct ctrack *tracker);
+/** If waits on the file have been ended, looks whether all is well again, so that a new one can wait. */
+void ct_follower_look_again(struct ctrack *tracker);
 void ct_follower_stop(struct ctrack *tracker);
 
 #endif

@@ -363,6 +363,12 @@ void ct_guard_tidy(void)
     ct_mutex_unlock(&lock);
 }
 
+bool ct_guard_deleted(const ct_guard *guard)
+{
+    ct_inode file;
+    return ct_inode_of_descriptor(guard->descriptors[0], &file) == 0 && file.links == 0;
+}
+
 const ct_inode *ct_guard_index(const ct_guard *guard)
 {
     return &guard->index;

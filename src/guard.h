@@ -48,6 +48,9 @@ void ct_guard_loosen(ct_guard *guard);
 /** Closes the descriptors that are of no use any more, and can be closed. */
 void ct_guard_tidy(void);
 
+/** Whether the database has no name any more, so that nobody can ever open it again. */
+bool ct_guard_deleted(const ct_guard *guard);
+
 /** Which file -shm is. */
 const ct_inode *ct_guard_index(const ct_guard *guard);
 

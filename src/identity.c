@@ -114,26 +114,57 @@ ctrack_status ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrack_error
 
 /* ---------------------------------------------------------------- at work */
 
-ctrack_status ct_identity_check(const ct_identity *identity, const char *path, ctrack_error *error)
+/* Nobody is under the file's name. */
+static ctrack_status explain_absence(const ct_identity *identity, const char *path, int problem, ct_trouble *trouble,
+                                     ctrack_error *error)
+{
+    if (problem != ENOENT && problem != ENOTDIR) {
+        *trouble = CT_TROUBLE_PASSES;
+        return ct_error_set(error, CTRACK_IO, "%s cannot be looked at: %s", path, strerror(problem));
+    }
+    bool deleted = identity->guard != NULL && ct_guard_deleted(identity->guard);
+    *trouble = deleted ? CT_TROUBLE_FINAL : CT_TROUBLE_DOUBTFUL;
+    return ct_error_set(error, CTRACK_IO, "%s is gone: %s", path, deleted ? "it was deleted" : strerror(problem));
+}
+
+/* The database is there; is its log? */
+static ctrack_status examine_log(const ct_identity *identity, const char *path, ct_trouble *trouble,
+                                 ctrack_error *error)
+{
+    ct_inode found;
+    if (ct_inode_of(sqlite3_filename_wal(path), &found) == 0) {
+        if (ct_inode_same(&found, &identity->log)) {
+            return CTRACK_OK;
+        }
+    } else if (ct_inode_of(path, &found) != 0) { /* both went while we looked */
+        return explain_absence(identity, path, errno, trouble, error);
+    }
+    *trouble = CT_TROUBLE_FINAL;
+    return ct_error_set(error, CTRACK_IO, "the write-ahead log of %s has been removed: open the tracker again", path);
+}
+
+ctrack_status ct_identity_examine(const ct_identity *identity, const char *path, ct_trouble *trouble,
+                                  ctrack_error *error)
 {
     ct_inode found;
     if (ct_inode_of(path, &found) != 0) {
-        return ct_error_set(error, CTRACK_IO, "%s is gone: %s", path, strerror(errno));
+        return explain_absence(identity, path, errno, trouble, error);
     }
+    *trouble = CT_TROUBLE_FINAL;
     if (!ct_inode_same(&found, &identity->file)) {
         return ct_error_set(error, CTRACK_IO, "%s has been replaced by another file: open the tracker again", path);
     }
     if (found.size == 0) {
         return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
     }
-    if (identity->log.number == 0) {
-        return CTRACK_OK;
-    }
-    if (ct_inode_of(sqlite3_filename_wal(path), &found) != 0 || !ct_inode_same(&found, &identity->log)) {
-        return ct_error_set(error, CTRACK_IO, "the write-ahead log of %s has been removed: open the tracker again",
-                            path);
-    }
-    return CTRACK_OK;
+    *trouble = CT_TROUBLE_PASSES;
+    return identity->log.number != 0 ? examine_log(identity, path, trouble, error) : CTRACK_OK;
+}
+
+ctrack_status ct_identity_check(const ct_identity *identity, const char *path, ctrack_error *error)
+{
+    ct_trouble unused;
+    return ct_identity_examine(identity, path, &unused, error);
 }
 
 /* The first bytes of the log and of its index. */

@@ -49,6 +49,15 @@ ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error
 /** Guards it if it is in write-ahead mode and was not guarded before. Errors: as ct_guard_take(), and as before. */
 ctrack_status ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrack_error *error);
 
+/** What is wrong with a file, for those who wait for it. */
+typedef enum ct_trouble {
+    CT_TROUBLE_PASSES,   /* nothing, as far as is known: it is to be looked at again */
+    CT_TROUBLE_DOUBTFUL, /* it is not under its name, or not as it should be: somebody may put it right again */
+    CT_TROUBLE_FINAL     /* it is deleted, replaced or truncated, or its log is */
+} ct_trouble;
+/** As ct_identity_check(); on an error *trouble says which kind it is. */
+ctrack_status ct_identity_examine(const ct_identity *identity, const char *path, ct_trouble *trouble,
+                                  ctrack_error *error);
 /** CTRACK_IO when the name stands for another file, for none, or for one that is empty. Any thread. */
 ctrack_status ct_identity_check(const ct_identity *identity, const char *path, ctrack_error *error);
 /** CTRACK_IO when what has just been committed is not in the files of these names. */

@@ -108,10 +108,12 @@ void ct_promise_settled(ct_wait *wait)
     ctrack_promise *promise = ct_promise_of(wait);
     ct_abort_detach(&promise->abort_link);
     promise->cause = NULL;
-    ct_cause *failure = promise->board->failure;
-    if (failure != NULL && status_of(promise) == failure->status) {
-        promise->cause = failure;
-        atomic_fetch_add_explicit(&failure->refs, 1, memory_order_relaxed);
+    for (int who = 0; who < CT_FAILINGS && promise->cause == NULL; who++) {
+        ct_cause *cause = promise->board->causes[who];
+        if (cause != NULL && status_of(promise) == cause->status) {
+            promise->cause = cause;
+            atomic_fetch_add_explicit(&cause->refs, 1, memory_order_relaxed);
+        }
     }
     if (promise->extra == NULL) {
         return;
@@ -216,8 +218,8 @@ static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_
         ct_waitset_settle(&board->waits, wait, CTRACK_ABORTED, settled);
     } else if (wait->missing == 0) {
         ct_waitset_settle(&board->waits, wait, CTRACK_OK, settled);
-    } else if (board->failure != NULL) {
-        ct_waitset_settle(&board->waits, wait, board->failure->status, settled);
+    } else if (ct_board_cause(board) != NULL) {
+        ct_waitset_settle(&board->waits, wait, ct_board_cause(board)->status, settled);
     } else if (timeout_ms == 0) {
         ct_waitset_settle(&board->waits, wait, CTRACK_TIMED_OUT, settled);
     } else if (deadline != CT_NEVER) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "clock.h"
@@ -788,6 +789,16 @@ ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctr
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error)
 {
     return ct_identity_check(&store->identity, ct_store_path(store), error);
+}
+
+ct_trouble ct_store_trouble(const ct_store *store, ctrack_error *error)
+{
+    ct_trouble trouble = CT_TROUBLE_PASSES;
+    bool damaged = error->status == CTRACK_CORRUPT || error->status == CTRACK_SCHEMA;
+    if (ct_identity_examine(&store->identity, ct_store_path(store), &trouble, error) == CTRACK_OK && damaged) {
+        trouble = CT_TROUBLE_DOUBTFUL;
+    }
+    return trouble;
 }
 
 ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error)

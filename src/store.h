@@ -135,6 +135,9 @@ ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctr
 /** CTRACK_IO when the file has been replaced, removed or truncated since it was opened, or its log removed. Any thread.
  */
 ctrack_status ct_store_check_file(const ct_store *store, ctrack_error *error);
+/** What an error that came of looking at the file means for those who wait; the error is replaced where
+ * ct_store_check_file() knows better. Any thread. */
+ct_trouble ct_store_trouble(const ct_store *store, ctrack_error *error);
 /** Returns `status`; if it is an error, and ct_store_check_file() knows better why, its answer. Any thread. */
 ctrack_status ct_store_explain(const ct_store *store, ctrack_status status, ctrack_error *error);
 /** How far the log is folded, and its first and last row; of an empty log 0 and `folded`. */

@@ -357,6 +357,7 @@ static ctrack_status wait_on_file(ctrack *tracker, const ctrack_coordinate *coor
     if (status != CTRACK_OK) {
         return status;
     }
+    ct_follower_look_again(tracker);
     status = ct_promise_make(tracker->board, coordinates, count, timeout_ms, signal, &made, error);
     if (status != CTRACK_OK) {
         return status;
@@ -405,7 +406,7 @@ ctrack_status ctrack_fail(ctrack *tracker, const char *message, ctrack_error *er
     if (status != CTRACK_OK) {
         return status;
     }
-    status = message != NULL ? ct_board_fail(tracker->board, CTRACK_FAILED, message, error)
+    status = message != NULL ? ct_board_fail(tracker->board, CT_FAILING_HOST, CTRACK_FAILED, message, error)
                              : ct_error_set(error, CTRACK_INVALID, "message is NULL");
     return ct_tracker_leave(tracker, status);
 }
@@ -416,7 +417,7 @@ ctrack_status ctrack_resume(ctrack *tracker, ctrack_error *error)
     if (status != CTRACK_OK) {
         return status;
     }
-    ct_board_resume(tracker->board, CTRACK_FAILED);
+    ct_board_resume(tracker->board, CT_FAILING_HOST);
     return ct_tracker_leave(tracker, CTRACK_OK);
 }
 

@@ -454,6 +454,10 @@ static bool is_unlocked(void *mutex)
 
 static void lock(pthread_mutex_t *mutex, const char *call)
 {
+    static const object untouched;
+    if (memcmp(mutex, &untouched, sizeof untouched) == 0) { /* PTHREAD_MUTEX_INITIALIZER */
+        begin_object(mutex, MUTEX);
+    }
     object *o = check(mutex, MUTEX, call);
     if (o->value == s.running + 1) {
         schedule_give_up("a thread locks a mutex that it has locked");

@@ -664,8 +664,8 @@ static void test_only_the_failure_that_is_meant_is_over(void **state)
 {
     world *w = *state;
     ctrack_coordinate wanted = at("a", 1);
-    assert_status(ct_board_fail(w->board, CTRACK_IO, "the file is gone", NULL), CTRACK_OK);
-    ct_board_resume(w->board, CTRACK_FAILED);
+    assert_status(ct_board_fail(w->board, CT_FAILING_FILE, CTRACK_IO, "the file is gone", NULL), CTRACK_OK);
+    ct_board_resume(w->board, CT_FAILING_HOST);
     ctrack_promise *promise = wait_on(w, &wanted, 1);
     assert_status(ctrack_promise_status(promise), CTRACK_IO);
     ctrack_promise_release(promise);

@@ -47,13 +47,13 @@ static void open_with_log(fixture *f, log *l)
     memory_fail_when(fails);
 }
 
-/* A wait on doc-1, whose follower has said `times` times that it finds no memory to begin with. */
-static ctrack_promise *wait_without_memory(fixture *f, log *l, int times)
+/* A wait on doc-1, whose follower has said that it finds no memory to begin with. */
+static ctrack_promise *wait_without_memory(fixture *f, log *l)
 {
     open_with_log(f, l);
     atomic_store(&lacking, true);
     ctrack_promise *promise = wait_for(f->tracker, "doc-1", 1);
-    await_said(l, CTRACK_NO_MEMORY, times);
+    await_said(l, CTRACK_NO_MEMORY, 1);
     return promise;
 }
 
@@ -107,7 +107,7 @@ static void test_a_follower_without_memory_at_its_start_goes_on_later(void **sta
 {
     fixture *f = *state;
     log l = {{0}};
-    ctrack_promise *promise = wait_without_memory(f, &l, 2);
+    ctrack_promise *promise = wait_without_memory(f, &l);
     assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
     atomic_store(&lacking, false);
     assert_is_seen(f, promise);
@@ -118,7 +118,7 @@ static void test_a_tracker_closes_while_its_follower_has_no_memory(void **state)
 {
     fixture *f = *state;
     log l = {{0}};
-    ctrack_promise *promise = wait_without_memory(f, &l, 1);
+    ctrack_promise *promise = wait_without_memory(f, &l);
     close_tracker(&f->tracker);
     atomic_store(&lacking, false);
     assert_status(ctrack_promise_status(promise), CTRACK_CLOSED);
@@ -130,7 +130,7 @@ static void lose_file_without_memory(fixture *f, log *l, ctrack_promise *promise
 {
     atomic_store(&lacking, true);
     assert_int_equal(unlink(f->path), 0);
-    await_said(l, CTRACK_IO, 2);
+    await_said(l, CTRACK_IO, 1);
     assert_status(ctrack_promise_status(promise), CTRACK_PENDING);
     atomic_store(&lacking, false);
     assert_status(ctrack_promise_await(promise), CTRACK_IO);
@@ -153,7 +153,7 @@ static void test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_
 {
     fixture *f = *state;
     log l = {{0}};
-    ctrack_promise *promise = wait_without_memory(f, &l, 1);
+    ctrack_promise *promise = wait_without_memory(f, &l);
     lose_file_without_memory(f, &l, promise);
 }
 
