@@ -252,7 +252,7 @@ void ct_follower_stop(ctrack *tracker)
 void ct_follower_look_again(ctrack *tracker)
 {
     if (ct_board_fails(tracker->board, CT_FAILING_FILE) && ct_store_check_file(tracker->store, NULL) == CTRACK_OK &&
-        ct_follow_in_turn(tracker, NULL) == CTRACK_OK) {
+        ct_follow_in_turn(tracker, false, NULL) == CTRACK_OK) {
         ct_board_resume(tracker->board, CT_FAILING_FILE);
     }
 }
