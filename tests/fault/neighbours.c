@@ -326,7 +326,7 @@ static const struct kind {
     {"read-long", ANYWHERE, 6, 0, false, NULL, HOST_READ_LONG},
     {"back-up", ANYWHERE, 5, 0, false, back_up, HOST_BACK_UP},
     {"restore", ANYWHERE, 0, 0, false, restore, HOST_RESTORE},
-    {"migrate", ANYWHERE, 0, 0, false, NULL, HOST_MIGRATE},
+    {"migrate", ANYWHERE, 6, 0, false, NULL, HOST_MIGRATE},
     {"alter-ours", ANYWHERE, 0, MAY(CORRUPT), false, NULL, HOST_ALTER_OURS},
     {"checkpoint", ANYWHERE, 4, 0, false, NULL, HOST_CHECKPOINT},
     {"replace-open-file", OUTSIDE, 3, 0, false, NULL, HOST_REPLACE_OPEN_FILE},
@@ -397,7 +397,7 @@ static void begin_waits(void)
 /* Commits what all wait for: through a tracker, a host's transaction, another process's tracker, or plain SQL. */
 static void probe(void)
 {
-    static const int by[] = {WORKER_WRITES, WORKER_FOLLOWS};
+    static const int by[] = {WORKER_WRITES, WORKER_FOLLOWS, WORKER_STAGES};
     host_act act = {draw(2) == 0 ? HOST_PROBE_ONE_SHOT : HOST_PROBE_SQL,
                     {atomic_load(&worker_pages[0].waits_for), 0, 0}};
     unsigned long long drawn = draw(5);
