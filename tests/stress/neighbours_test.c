@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trackers at work beside others: a process that holds the file's lock most of the time.
+ * Trackers at work beside others: a process that holds the file's lock most of the time, and processes that fork off.
  *
  * How late a wait may be is measured: a metronome says by how much the machine is late itself.
  */
@@ -152,10 +152,82 @@ static void test_waits_wake_within_50_ms_of_a_commit_while_many_updates_wait_for
     munmap(shared, sizeof *shared);
 }
 
+/* ---------------------------------------------------------------- forks */
+
+/* In the child of a fork: nothing is opened, and memory works. */
+static int try_in_fork(const fixture *f)
+{
+    ctrack *tracker = NULL;
+    ctrack_coordinate progress = at("child", 1);
+    if (ctrack_open(f->path, NULL, &tracker, NULL) != CTRACK_FORKED) {
+        return 2;
+    }
+    if (ctrack_update(f->tracker, &progress, 1, NULL) != CTRACK_FORKED) {
+        return 3;
+    }
+    if (ctrack_open(NULL, NULL, &tracker, NULL) != CTRACK_OK ||
+        ctrack_update(tracker, &progress, 1, NULL) != CTRACK_OK || ctrack_close(tracker, NULL) != CTRACK_OK) {
+        return 4;
+    }
+    return 0;
+}
+
+/* The child lives until the pipe is closed. */
+static pid_t fork_off(const fixture *f, const int ends[2])
+{
+    char byte;
+    pid_t forked = fork();
+    if (forked == 0) {
+        signal(SIGALRM, SIG_DFL);
+        alarm(CHILD_S);
+        close(ends[1]);
+        int result = try_in_fork(f);
+        while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {
+        }
+        leave_fork(result);
+    }
+    return forked;
+}
+
+/* Every other child lives on while its parent closes the tracker and opens it again. */
+static void test_a_hundred_forks_beside_a_tracker_at_work_take_nothing_away(void **state)
+{
+    fixture *f = *state;
+    for (int i = 0; i < FORKS; i++) {
+        world w = {.tracker = f->tracker};
+        atomic_store(&w.updates, (int64_t)i * 1000000);
+        int ends[2], status = 0;
+        assert_int_equal(pipe(ends), 0);
+        pthread_t updater = thread_start(update_all_the_time, &w);
+        pid_t forked = fork_off(f, ends);
+        assert_true(forked > 0);
+        atomic_store(&w.over, true);
+        thread_join(updater);
+        assert_int_equal(atomic_load(&w.failures), 0);
+        if (i % 2 == 0) {
+            reopen(f);
+        }
+        update(f->tracker, "doc-1", i);
+        close(ends[0]);
+        close(ends[1]);
+        assert_int_equal(waitpid(forked, &status, 0), forked);
+        assert_int_equal(status, 0);
+        int64_t last = atomic_load(&w.updates) - 1;
+        if (last >= (int64_t)i * 1000000) {
+            assert_int_equal(latest(f->tracker, "own"), last);
+        }
+        assert_int_equal(latest(f->tracker, "doc-1"), i);
+    }
+    reopen(f);
+    assert_int_equal(latest(f->tracker, "doc-1"), FORKS - 1);
+    assert_int_equal(latest(f->tracker, "child"), NEVER_SEEN);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST_ON_FILE(test_waits_wake_within_50_ms_of_a_commit_while_many_updates_wait_for_the_lock),
+        TEST_ON_FILE(test_a_hundred_forks_beside_a_tracker_at_work_take_nothing_away),
     };
     return SUPPORT_MAIN(argc, argv, "neighbours", tests, run_child);
 }
