@@ -150,7 +150,7 @@ static ctrack_status commit(const group *g, bool *anew, ctrack_error *error)
     }
     status = ct_write_end(tracker, append(tracker, error), error);
     if (status == CTRACK_OK && tracker->store->appended_seq != 0) {
-        tracker->store->seen_seq = tracker->store->appended_seq;
+        ct_store_saw_own(tracker->store);
     }
     return status;
 }

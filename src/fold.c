@@ -38,8 +38,9 @@ struct ct_fold {
     size_t fresh_count, fresh_capacity;
     char *texts;
     size_t texts_size, texts_capacity;
-    int64_t from, upto; /* the part of the log that was read */
-    int64_t looked;     /* how far the log was folded when it was last looked whether progress had been taken back */
+    int64_t from, upto;     /* the part of the log that was read */
+    int64_t schema_version; /* by which it was read */
+    int64_t looked; /* how far the log was folded when it was last looked whether progress had been taken back */
 };
 
 ct_fold *ct_fold_new(void)
@@ -364,6 +365,7 @@ static ctrack_status trim(ct_store *store, int64_t end, int64_t limit, bool *mor
     sqlite3_stmt *statement;
     ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
     end = end < last ? end : last - 1;
+    end = end < folded ? end : folded; /* less, if an older state was put into the file's place */
     *more = status == CTRACK_OK && first > 0 && first <= end;
     if (!*more) {
         return status;
@@ -406,6 +408,16 @@ static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const a
     return status;
 }
 
+/* In a transaction: whether the file may be another one than was read, see ct_store_schema_version(). */
+static ctrack_status look_for_replacement(const ct_fold *fold, ct_store *store, ctrack_error *error)
+{
+    int64_t version = 0;
+    ctrack_status status = ct_store_schema_version(store, &version, error);
+    return status == CTRACK_OK && version != fold->schema_version
+               ? ct_error_set(error, CTRACK_ABORTED, "the file was changed meanwhile")
+               : status;
+}
+
 /*
  * In a transaction: whether progress was taken back since the log was read. That moves folded_seq to the row which says
  * so. Others may have moved it by folding; then there is no such row in what they have folded.
@@ -414,7 +426,8 @@ static ctrack_status look_for_rewinds(ct_fold *fold, ct_store *store, ctrack_err
 {
     int64_t folded = 0, first = 0, last;
     sqlite3_stmt *statement;
-    ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
+    ctrack_status status = look_for_replacement(fold, store, error);
+    status = status == CTRACK_OK ? ct_store_log_range(store, &folded, &first, &last, error) : status;
     if (status != CTRACK_OK || folded == fold->looked) {
         return status;
     }
@@ -439,7 +452,9 @@ static ctrack_status read_on(ct_fold *fold, ct_store *store, bool begun, bool *m
     if (begun) {
         status = look_for_rewinds(fold, store, error);
     } else {
-        status = ct_store_log_range(store, &fold->from, &first, &last, error);
+        fold->schema_version = store->schema_version;
+        status = look_for_replacement(fold, store, error);
+        status = status == CTRACK_OK ? ct_store_log_range(store, &fold->from, &first, &last, error) : status;
         fold->looked = fold->upto = fold->from;
     }
     return status == CTRACK_OK ? read_piece(fold, store, READ_PIECE, more, error) : status;

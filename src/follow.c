@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "load.h"
+#include "mark.h"
 #include "sql.h"
 #include "wal.h"
 
@@ -112,8 +113,30 @@ static ctrack_status read_rows(reading *r, ct_statement which, int64_t since, ct
     return status;
 }
 
+/*
+ * In a transaction: whether the log is the one that we have seen, longer by what is new; *same_ids: what its ids stand for
+ * is what it was. SQLite's backup API may have put an older state of the file, or another file, into its place, which
+ * raises the version of the schema; so do a host's own changes of its tables, and then nothing of ours has changed.
+ */
+static ctrack_status judge(ctrack *tracker, int64_t schema_version, bool *same, bool *same_ids, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    uint64_t mark;
+    ctrack_status status = CTRACK_OK;
+    *same_ids = schema_version == store->schema_version;
+    if (!*same_ids) {
+        status = ct_store_check_schema(store, error);
+    }
+    status = status == CTRACK_OK ? ct_mark_of(store, store->seen_seq, &mark, error) : status;
+    if (status == CTRACK_OK) {
+        *same = mark == store->seen_mark && (*same_ids || mark != CT_NO_MARK);
+        *same_ids = *same_ids && *same;
+    }
+    return status;
+}
+
 /* In a transaction: reads what is new into the list. */
-static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctrack_error *error)
+static ctrack_status read_news(ctrack *tracker, bool same, bool *whole, int64_t *seen, ctrack_error *error)
 {
     ct_store *store = tracker->store;
     int64_t folded = 0, first = 0;
@@ -122,8 +145,7 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
         return status;
     }
     reading r = {.tracker = tracker};
-    /* A log that ends before what we have seen was not written by ctrack alone: trust nothing that we knew. */
-    r.whole = store->loaded && (first - 1 > store->seen_seq || *seen < store->seen_seq);
+    r.whole = store->loaded && (!same || first - 1 > store->seen_seq || *seen < store->seen_seq);
     if (!store->loaded) {
         status = ct_load(tracker, folded, *seen, error);
     } else if (!r.whole && *seen > store->seen_seq) {
@@ -146,14 +168,23 @@ static ctrack_status read_news(ctrack *tracker, bool *whole, int64_t *seen, ctra
 static ctrack_status follow(ctrack *tracker, bool *followed, ctrack_error *error)
 {
     ct_store *store = tracker->store;
-    bool whole = false;
-    int64_t seen = 0, version;
+    bool whole = false, same = true, same_ids = true;
+    int64_t seen = 0, version, schema_version = 0;
+    uint64_t mark = CT_NO_MARK;
     ctrack_status status = ct_store_look(store, &version, followed, error);
     *followed = *followed || !store->loaded;
     if (status != CTRACK_OK || !*followed) {
         return status;
     }
-    status = read_news(tracker, &whole, &seen, error);
+    status = ct_store_schema_version(store, &schema_version, error);
+    status = status == CTRACK_OK ? judge(tracker, schema_version, &same, &same_ids, error) : status;
+    if (status == CTRACK_OK && !same_ids) {
+        ct_mutex_lock(&tracker->board->lock);
+        ct_map_forget_ids(tracker->board->map);
+        ct_mutex_unlock(&tracker->board->lock);
+    }
+    status = status == CTRACK_OK ? read_news(tracker, same, &whole, &seen, error) : status;
+    status = status == CTRACK_OK ? ct_mark_of(store, seen, &mark, error) : status;
     if (status != CTRACK_OK) {
         ct_board_cancel(tracker->board, &tracker->advances);
         return status;
@@ -168,6 +199,8 @@ static ctrack_status follow(ctrack *tracker, bool *followed, ctrack_error *error
         store->loaded = true;
     }
     store->seen_seq = seen;
+    store->seen_mark = mark;
+    store->schema_version = schema_version;
     store->data_version = version;
     ct_wal_measure(store); /* SQLite tells of our own commits only */
     return CTRACK_OK;

@@ -67,7 +67,7 @@ typedef enum sight {
 static ctrack_status look(ctrack *tracker, outlook *o, sight *seen, ctrack_error *error)
 {
     ct_store *eye = o->eye;
-    int64_t version, folded, first, newest = 0;
+    int64_t version, schema_version = 0, folded, first, newest = 0;
     bool changed = false;
     ct_glance now;
     *seen = NOTHING;
@@ -85,11 +85,16 @@ static ctrack_status look(ctrack *tracker, outlook *o, sight *seen, ctrack_error
     *seen = PERHAPS;
     /* In this order: when no commit is on its way, what it has published is known. */
     bool committing = atomic_load(&tracker->committing);
-    status = ct_store_log_range(eye, &folded, &first, &newest, error);
+    status = ct_store_schema_version(eye, &schema_version, error);
+    bool altered =
+        schema_version != atomic_load(&tracker->store->schema_version); /* or replaced; that is for the turn */
+    if (status == CTRACK_OK && !altered) {
+        status = ct_store_log_range(eye, &folded, &first, &newest, error);
+    }
     if (status != CTRACK_OK) {
         return status;
     }
-    if (newest == atomic_load(&tracker->store->seen_seq)) {
+    if (!altered && newest == atomic_load(&tracker->store->seen_seq)) {
         *seen = OWN;
     } else if (!committing) {
         *seen = NEWS;

@@ -97,6 +97,17 @@ void ct_map_load_cancel(ct_map *map)
     map->expected = map->repeated = map->seen = 0;
 }
 
+static void free_bindings(ct_map *map)
+{
+    binding *b, *next;
+    HASH_ITER(hh, map->bindings, b, next)
+    {
+        HASH_DELETE(hh, map->bindings, b);
+        ct_free(b);
+    }
+    map->last_binding = NULL;
+}
+
 void ct_map_free(ct_map *map)
 {
     if (map == NULL) {
@@ -109,12 +120,7 @@ void ct_map_free(ct_map *map)
         HASH_DELETE(hh, map->spaces, k);
         ct_free(k);
     }
-    binding *b, *next_binding;
-    HASH_ITER(hh, map->bindings, b, next_binding)
-    {
-        HASH_DELETE(hh, map->bindings, b);
-        ct_free(b);
-    }
+    free_bindings(map);
     ct_free(map->by_number);
     ct_free(map->scratch);
     ct_free(map);
@@ -249,6 +255,17 @@ bool ct_map_bound(ct_map *map, int64_t file_id, ct_keyspace **keyspace)
     }
     *keyspace = b->keyspace;
     return true;
+}
+
+void ct_map_forget_ids(ct_map *map)
+{
+    free_bindings(map);
+    for (uint32_t i = 0; i < map->space_count; i++) {
+        map->by_number[i]->keyspace.file_id = 0;
+    }
+    for (ct_entry *entry = ct_map_next(map, NULL); entry != NULL; entry = ct_map_next(map, entry)) {
+        entry->file_id = 0;
+    }
 }
 
 /* ---------------------------------------------------------------- entries */

@@ -92,5 +92,7 @@ ct_keyspace *ct_map_keyspace(ct_map *map, const char *scope, const char *branch)
  */
 int ct_map_bind(ct_map *map, int64_t file_id, ct_keyspace *keyspace); /**< 0, or -1: no memory */
 bool ct_map_bound(ct_map *map, int64_t file_id, ct_keyspace **keyspace);
+/** All ids of the file stand for nothing any more, those of entries included. */
+void ct_map_forget_ids(ct_map *map);
 
 #endif

@@ -91,6 +91,32 @@ ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error)
     }
 }
 
+/* Where the next character is that counts. */
+static const char *skip_quote(const char *text, bool *quoted)
+{
+    if (*text == '"' && (*quoted || strncmp(text + 1, "ctrack_", strlen("ctrack_")) == 0)) {
+        *quoted = !*quoted;
+        text++;
+    }
+    return text;
+}
+
+/* SQLite puts the name of a table that is renamed in quotes, also if that gives it back the name that it had. */
+static bool is_same_text(const char *left, const char *right)
+{
+    bool left_quoted = false, right_quoted = false;
+    for (;; left++, right++) {
+        left = skip_quote(left, &left_quoted);
+        right = skip_quote(right, &right_quoted);
+        if (*left != *right) {
+            return false;
+        }
+        if (*left == '\0') {
+            return true;
+        }
+    }
+}
+
 /* Whether two objects are the same. */
 static ctrack_status same_object(sqlite3_stmt *a, sqlite3_stmt *b, bool *same, ctrack_error *error)
 {
@@ -100,7 +126,7 @@ static ctrack_status same_object(sqlite3_stmt *a, sqlite3_stmt *b, bool *same, c
         const char *left, *right;
         status = ct_sql_text(a, column, &left, error);
         status = status == CTRACK_OK ? ct_sql_text(b, column, &right, error) : status;
-        *same = status == CTRACK_OK && strcmp(left, right) == 0;
+        *same = status == CTRACK_OK && is_same_text(left, right);
     }
     return status;
 }

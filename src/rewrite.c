@@ -106,7 +106,8 @@ static ctrack_status hydrate_in_file(ctrack *tracker, const ctrack_coordinate *e
 static void seen_all(ct_store *store)
 {
     if (store->appended_seq != 0) {
-        store->seen_seq = store->folded_seq = store->appended_seq;
+        ct_store_saw_own(store);
+        store->folded_seq = store->appended_seq;
     }
 }
 

@@ -55,12 +55,17 @@ ctrack_status ct_sql_exec(sqlite3 *db, const char *sql, const char *doing, ctrac
     return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, doing, error);
 }
 
+/* Our statements fit our tables; so what they do not fit is not ours. */
+static ctrack_status not_ours(sqlite3 *db, ctrack_error *error)
+{
+    return ct_error_set(error, CTRACK_CORRUPT, "the ctrack tables are not as ctrack made them: %s", sqlite3_errmsg(db));
+}
+
 ctrack_status ct_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statement, ctrack_error *error)
 {
     int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
-    if (code == SQLITE_ERROR) { /* our statements fit our tables; so these are not ours */
-        return ct_error_set(error, CTRACK_CORRUPT, "the ctrack tables are not as ctrack made them: %s",
-                            sqlite3_errmsg(db));
+    if (code == SQLITE_ERROR) {
+        return not_ours(db, error);
     }
     return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "read the database schema", error);
 }
@@ -72,8 +77,12 @@ ctrack_status ct_sql_step(sqlite3_stmt *statement, bool *row, const char *doing,
     if (code == SQLITE_ROW) {
         return CTRACK_OK;
     }
-    ctrack_status status =
-        code == SQLITE_DONE ? CTRACK_OK : ct_sql_fail(sqlite3_db_handle(statement), code, doing, error);
+    ctrack_status status = CTRACK_OK;
+    if (code == SQLITE_ERROR) {
+        status = not_ours(sqlite3_db_handle(statement), error);
+    } else if (code != SQLITE_DONE) {
+        status = ct_sql_fail(sqlite3_db_handle(statement), code, doing, error);
+    }
     sqlite3_reset(statement);
     return status;
 }

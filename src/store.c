@@ -61,6 +61,12 @@ static const char *const texts[CT_STATEMENTS] = {
     /* To count all rows of a table SQLite looks at the heads of its pages only. */
     [CT_COUNT_IF_ALONE] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM main.ctrack_keyspace WHERE read_model <> ?1) THEN 0 "
                           "ELSE (SELECT count(*) FROM main.ctrack_latest) END",
+    [CT_MARK] =
+        "SELECT a.operation_index, a.updated_at, coalesce(a.document_id, c.document_id), k.read_model, k.scope, "
+        "k.branch FROM main.ctrack_advance AS a LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
+        "LEFT JOIN main.ctrack_keyspace AS k ON k.id = coalesce(a.keyspace_id, c.keyspace_id) "
+        "WHERE a.seq = ?1",
+    [CT_SCHEMA_VERSION] = "PRAGMA main.schema_version",
     [CT_READ_LATEST] = "SELECT 0, c.id, c.keyspace_id, c.document_id, l.operation_index "
                        "FROM main.ctrack_latest AS l CROSS JOIN main.ctrack_coordinate AS c ON c.id = l.coordinate_id "
                        "ORDER BY l.coordinate_id",
@@ -168,6 +174,39 @@ ctrack_status ct_store_run(ct_store *store, ct_statement which, const char *doin
     sqlite3_stmt *statement;
     ctrack_status status = ct_store_statement(store, which, &statement, error);
     return status == CTRACK_OK ? ct_sql_run(statement, doing, error) : status;
+}
+
+ctrack_status ct_store_schema_version(ct_store *store, int64_t *version, ctrack_error *error)
+{
+    sqlite3_stmt *statement;
+    bool row = false;
+    ctrack_status status = ct_store_statement(store, CT_SCHEMA_VERSION, &statement, error);
+    status = status == CTRACK_OK ? ct_sql_step(statement, &row, "read the database schema", error) : status;
+    if (row) {
+        *version = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return status;
+}
+
+ctrack_status ct_store_check_schema(ct_store *store, ctrack_error *error)
+{
+    int schema;
+    ctrack_status status = ct_migrate_check(store->db, &schema, error);
+    if (status != CTRACK_OK || schema == ct_migrations_count) {
+        return status;
+    }
+    return ct_error_set(error, CTRACK_CORRUPT,
+                        schema == 0
+                            ? "the ctrack tables are gone: the file was replaced by a database without them"
+                            : "the ctrack tables are of an older version: the file was replaced by an older one; "
+                              "open the tracker again");
+}
+
+void ct_store_saw_own(ct_store *store)
+{
+    store->seen_seq = store->appended_seq;
+    store->seen_mark = store->appended_mark;
 }
 
 ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ctrack_error *error)
@@ -555,6 +594,9 @@ static bool is_passing(ctrack_status status)
 static ctrack_status inspect(ct_store *store, ctrack_error *error)
 {
     ctrack_status status = ct_sql_pragma(store->db, "PRAGMA cell_size_check = 1", NULL, error);
+    int64_t version = 0; /* read first: what is changed during the check is checked again */
+    status = status == CTRACK_OK ? ct_store_schema_version(store, &version, error) : status;
+    store->schema_version = version;
     status = status == CTRACK_OK ? ct_migrate_check(store->db, &store->schema, error) : status;
     int code = sqlite3_extended_errcode(store->db);
     /* GCOVR_EXCL_START: happens to others than root; the process of read_only_test that is not may not count it */

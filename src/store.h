@@ -38,6 +38,8 @@ typedef enum ct_statement {
     CT_COMMIT,
     CT_ROLLBACK,
     CT_LOG_RANGE,
+    CT_MARK,
+    CT_SCHEMA_VERSION,
     CT_COUNT_IF_ALONE,
     CT_READ_LATEST,
     CT_READ_LOG,
@@ -93,10 +95,14 @@ typedef struct ct_store {
     bool broken;          /* a commit's outcome is unknown: nothing is written any more */
     atomic_bool loaded;   /* progress has been read once; set by the holder of the turn */
     int64_t data_version; /* SQLite's, when we last read; changes when another connection commits; -1: never read */
+    _Atomic(int64_t)
+        schema_version;        /* SQLite's, of the schema that was checked and read by; it rises with each change */
     _Atomic(int64_t) seen_seq; /* the newest row of the log that is published */
+    uint64_t seen_mark;        /* what that row says, see mark.h */
     int64_t folded_seq;        /* as last read */
     size_t folded_keys;        /* keys that there were at our last fold; before it, when progress was read first */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
+    uint64_t appended_mark;    /* what that row says */
     int64_t page_bytes;        /* size of a page */
     /* The write-ahead log, see wal.h. Its pages are as last seen; all are 0 once it has been started over. */
     int wal_pages;
@@ -148,6 +154,13 @@ ctrack_status ct_store_statement(ct_store *store, ct_statement which, sqlite3_st
 /** Runs a statement that has no parameters and no rows. */
 ctrack_status ct_store_run(ct_store *store, ct_statement which, const char *doing, ctrack_error *error);
 
+/** SQLite's version of the schema in the file. It rises with each change of the schema, and whenever SQLite's backup API
+ * puts another state into the file's place. */
+ctrack_status ct_store_schema_version(ct_store *store, int64_t *version, ctrack_error *error);
+/** In a transaction: whether the schema is still ours, as ct_migrate_check(), and is current. */
+ctrack_status ct_store_check_schema(ct_store *store, ctrack_error *error);
+/** What our last transaction has appended is published now. */
+void ct_store_saw_own(ct_store *store);
 /** SQLite's data version, and whether another connection has committed since the version that the store remembers. */
 ctrack_status ct_store_look(ct_store *store, int64_t *version, bool *changed, ctrack_error *error);
 

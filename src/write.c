@@ -6,6 +6,7 @@
 #include "error.h"
 #include "fold.h"
 #include "follow.h"
+#include "mark.h"
 #include "sql.h"
 
 void ct_write_idle(void *argument)
@@ -50,6 +51,9 @@ static ctrack_status check_order(const ct_store *store, ctrack_error *error)
 ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *error)
 {
     status = status == CTRACK_OK ? check_order(tracker->store, error) : status;
+    if (status == CTRACK_OK && tracker->store->appended_seq != 0) {
+        status = ct_mark_of(tracker->store, tracker->store->appended_seq, &tracker->store->appended_mark, error);
+    }
     if (status == CTRACK_OK) {
         status = ct_store_commit(tracker->store, error);
     } else {
