@@ -651,7 +651,7 @@ static ctrack_status count_backlog(ctrack *tracker, int64_t *backlog, ctrack_err
 ctrack_status ct_fold_nearly_all(ctrack *tracker, ctrack_error *error)
 {
     for (int i = 0; i < TRIES; i++) {
-        int64_t backlog;
+        int64_t backlog = 0;
         ctrack_status status = count_backlog(tracker, &backlog, error);
         if (status != CTRACK_OK || backlog <= FEW_ROWS) {
             return status;
