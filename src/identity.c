@@ -207,6 +207,15 @@ static bool is_same(const ct_identity *identity, sqlite3 *db)
     return false;
 }
 
+/* A transaction that changes nothing leaves a log as it is, which may be without a first byte: then nothing is in it that
+ * could be in the wrong one. */
+static bool has_been_written(sqlite3 *db)
+{
+    sqlite3_file *log = ct_identity_log(db);
+    sqlite3_int64 size;
+    return log == NULL || log->pMethods->xFileSize(log, &size) != SQLITE_OK || size >= LOG_HEADER_BYTES;
+}
+
 ctrack_status ct_identity_prove(ct_identity *identity, sqlite3 *db, ctrack_error *error)
 {
     const char *path = sqlite3_db_filename(db, "main");
@@ -217,6 +226,9 @@ ctrack_status ct_identity_prove(ct_identity *identity, sqlite3 *db, ctrack_error
     }
     if (ct_inode_of(identity->index, &index) != 0 || !ct_inode_same(&index, ct_guard_index(identity->guard))) {
         return ct_error_set(error, CTRACK_IO, "%s has been removed: open the tracker again", identity->index);
+    }
+    if (!identity->proven && !has_been_written(db)) {
+        return CTRACK_OK;
     }
     if (!identity->proven && !is_same(identity, db)) {
         return ct_error_set(error, CTRACK_IO, "the write-ahead log is not that of %s: open the tracker again", path);

@@ -56,6 +56,18 @@ static void test_unknown_keys_are_ignored(void **state)
     assert_int_equal(entry_count(f->tracker), 0);
 }
 
+static void test_what_changes_nothing_may_come_first(void **state)
+{
+    fixture *f = *state;
+    ctrack_key unknown = key("unknown");
+    update(f->tracker, "doc-1", 5);
+    reopen(f); /* which leaves no log, and a transaction that changes nothing makes none */
+    assert_status(ctrack_forget(f->tracker, &unknown, 1, &f->error), CTRACK_OK);
+    assert_status(ctrack_forget(f->tracker, NULL, 0, &f->error), CTRACK_OK);
+    update(f->tracker, "doc-1", 6);
+    assert_int_equal(latest(f->tracker, "doc-1"), 6);
+}
+
 static void test_key_listed_twice_is_forgotten(void **state)
 {
     fixture *f = *state;
@@ -203,6 +215,7 @@ static void test_forgetting_a_key_that_is_only_waited_for_leaves_the_wait(void *
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        TEST_ON_FILE(test_what_changes_nothing_may_come_first),
         TEST_BOTH(test_forgotten_key_counts_as_never_seen),
         TEST_BOTH(test_forgotten_key_is_not_serialized),
         TEST_BOTH(test_other_keys_are_kept),
