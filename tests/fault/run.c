@@ -576,12 +576,16 @@ static ctrack_status stage(run *r, const ledger_change *change)
     return status;
 }
 
-static bool begin_host(run *r, const ledger_change *change)
+static bool set_host(run *r, const ledger_change *change)
 {
     char set[80];
     snprintf(set, sizeof set, "UPDATE host SET applied = %lld", (long long)change->values.host);
-    return sqlite3_exec(r->host, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
-           sqlite3_exec(r->host, set, NULL, NULL, NULL) == SQLITE_OK;
+    return sqlite3_exec(r->host, set, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static bool begin_host(run *r, const ledger_change *change)
+{
+    return sqlite3_exec(r->host, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && set_host(r, change);
 }
 
 void run_stage(run *r, const ledger_change *change, bool commit)
@@ -607,6 +611,19 @@ void run_stage(run *r, const ledger_change *change, bool commit)
         ledger_settle(r->books, LEDGER_NOT_DONE);
     }
     /* A ROLLBACK that failed is done by SQLite when it can; no lock may stay. */
+    if (!sqlite3_get_autocommit(r->host)) {
+        sqlite3_exec(r->host, "ROLLBACK", NULL, NULL, NULL);
+    }
+}
+
+void run_stage_first(run *r, const ledger_change *change)
+{
+    if (r->host == NULL || sqlite3_exec(r->host, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) {
+        return;
+    }
+    ledger_enter(r->books, change);
+    bool done = stage(r, change) == CTRACK_OK && set_host(r, change);
+    ledger_settle(r->books, done ? commit_host(r) : LEDGER_NOT_DONE);
     if (!sqlite3_get_autocommit(r->host)) {
         sqlite3_exec(r->host, "ROLLBACK", NULL, NULL, NULL);
     }

@@ -73,6 +73,8 @@ ledger_change run_restored(ctrack_restore_mode mode);
 void run_open_host(run *r);
 /** The host's number and its progress in one transaction, which is committed or rolled back. */
 void run_stage(run *r, const ledger_change *change, bool commit);
+/** The same, but staging is what the transaction begins with; it is committed. */
+void run_stage_first(run *r, const ledger_change *change);
 void run_satisfied_in(run *r, int key, int64_t index);
 /** Another program's commit, which never fails: nothing is injected meanwhile. */
 void run_foreign(run *r, const ledger_change *change);

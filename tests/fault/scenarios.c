@@ -149,7 +149,8 @@ static void act_stage(run *r)
 {
     static const int64_t first[LEDGER_KEYS] = {40, -1, -1, -1, 41, 42, 43, -1},
                          second[LEDGER_KEYS] = {-1, 50, -1, -1, -1, -1, 51, -1},
-                         third[LEDGER_KEYS] = {70, -1, -1, 71, -1, -1, -1, -1};
+                         third[LEDGER_KEYS] = {70, -1, -1, 71, -1, -1, -1, -1},
+                         fourth[LEDGER_KEYS] = {80, -1, -1, -1, -1, -1, -1, -1};
     ledger_change change = change_of(LEDGER_RAISE, 0, first);
     change.values.host = 8;
     run_stage(r, &change, true);
@@ -160,6 +161,10 @@ static void act_stage(run *r)
     change = change_of(LEDGER_RAISE, 0, third);
     change.values.host = 10;
     run_stage(r, &change, true);
+    run_refresh(r, 0);
+    change = change_of(LEDGER_RAISE, 0, fourth);
+    change.values.host = 11;
+    run_stage_first(r, &change);
     run_refresh(r, 0);
 }
 

@@ -16,6 +16,7 @@
 
 #include "arena.h"
 #include "fault.h"
+#include "guard.h"
 #include "scenarios.h"
 #include "scheduler.h"
 
@@ -125,6 +126,10 @@ static void run_scenario(void *argument)
     sem_init(&r->world.told, 0, 0);
     r->scenario->run(&r->world);
     world_end(&r->world);
+    /* While this process has the file open in any other way, its guard cannot let go of it. */
+    sqlite3_close(r->world.outside);
+    r->world.outside = NULL;
+    ct_guard_tidy();
 }
 
 static void run_one(const scenario *what, uint64_t seed)

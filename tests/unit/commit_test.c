@@ -171,6 +171,26 @@ static void test_however_long_a_commit_took_nobody_sleeps_long_for_others(void *
     assert_int_equal(f->tracker->turn.patience, 10000000);
 }
 
+static void test_an_update_takes_nobody_along_who_stands_behind_what_is_no_update(void **state)
+{
+    fixture *f = *state;
+    const ctrack_coordinate a = at("a", 1), b = at("b", 2);
+    member members[] = {{.coordinates = &a, .count = 1}, {.coordinates = &b, .count = 1}};
+    ct_ticket ticket = {0};
+    ct_turn_take(&f->tracker->turn, &ticket);
+    start(f->tracker, &members[0]);
+    await_queue(&f->tracker->turn, 2);
+    pthread_t other = thread_start(refresh, f->tracker);
+    await_queue(&f->tracker->turn, 3);
+    start(f->tracker, &members[1]);
+    await_queue(&f->tracker->turn, 4);
+    ct_turn_pass(&f->tracker->turn, &ticket, &ticket);
+    thread_join(members[0].thread);
+    thread_join(members[1].thread);
+    thread_join(other);
+    assert_int_equal(commits(f->tracker), 2);
+}
+
 static void test_what_seems_old_is_compared_with_what_others_have_committed(void **state)
 {
     fixture *f = *state;
@@ -258,6 +278,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_short_commit_is_not_worth_sleeping_for),
         TEST_ON_FILE(test_an_update_does_not_sleep_for_what_is_no_update),
         TEST_ON_FILE(test_however_long_a_commit_took_nobody_sleeps_long_for_others),
+        TEST_ON_FILE(test_an_update_takes_nobody_along_who_stands_behind_what_is_no_update),
         TEST_ON_FILE(test_what_seems_old_is_compared_with_what_others_have_committed),
         TEST_ON_FILE(test_an_update_of_many_takes_no_other_along),
         TEST_ON_FILE(test_a_bad_update_stays_refused_when_its_group_is_prepared_again),
