@@ -22,6 +22,7 @@
 #include "connection.h"
 #include "error.h"
 #include "file.h"
+#include "identity.h"
 #include "migrate.h"
 #include "migrations.h"
 #include "sql.h"
@@ -532,13 +533,17 @@ ctrack_status ctrack_check(const char *path, int64_t busy_timeout_ms, ctrack_fin
     }
     char *name = NULL;
     sqlite3 *db = NULL;
+    ct_identity identity = CT_IDENTITY_INIT;
     ct_reporter reporter = {.callback = progress, .argument = argument};
     ctrack_status status = ct_file_name(path, &name, error);
     if (status == CTRACK_OK) {
         status = open_to_check(name, busy_timeout_ms, &db, error);
+        status = status == CTRACK_OK ? ct_identity_learn(&identity, db, error) : status;
+        status = status == CTRACK_OK ? ct_identity_guard(&identity, db, error) : status;
         status = status == CTRACK_OK ? ct_check(db, false, found, argument, &reporter, error) : status;
         ct_error_context(status == CTRACK_OK ? NULL : error, status, "%s", path);
     }
+    ct_identity_end(&identity);
     ct_connection_close(db);
     ct_free(name);
     return status;

@@ -6,18 +6,37 @@
 
 #include "text.h"
 
-/* Cuts text at `size` bytes without splitting a character, and replaces what a terminal or a log must not get raw. */
-static void make_printable(char *text, size_t size)
+/* Of a message before it is cut: the longest path of a file, and what is said of it. */
+#define LONGEST 5000
+
+static bool is_inside_character(char byte)
 {
-    size_t length = strlen(text);
-    if (length >= size - 1) {
-        static const char mark[] = "\xE2\x80\xA6";
-        length = size - sizeof mark;
-        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
-            length--;
-        }
-        memcpy(text + length, mark, sizeof mark);
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+/* Cuts text to `size` bytes without splitting a character. What it is about is said first, and why at the end; what is
+ * long, as paths are, stands between. */
+static void shorten(char *text, size_t size)
+{
+    static const char mark[] = "\xE2\x80\xA6";
+    size_t length = strlen(text), room = size - sizeof mark;
+    if (length < size) {
+        return;
     }
+    size_t head = room / 2, tail = length - (room - head);
+    while (head > 0 && is_inside_character(text[head])) {
+        head--;
+    }
+    while (tail < length && is_inside_character(text[tail])) {
+        tail++;
+    }
+    memcpy(text + head, mark, sizeof mark - 1);
+    memmove(text + head + sizeof mark - 1, text + tail, length - tail + 1);
+}
+
+/* Replaces what a terminal or a log must not get raw. */
+static void make_printable(char *text)
+{
     for (size_t i = 0; text[i] != '\0';) {
         size_t width = ct_text_character(text + i, strlen(text + i));
         bool control = width == 1 && ((unsigned char)text[i] < 0x20 || text[i] == 0x7F);
@@ -34,10 +53,11 @@ static void make_printable(char *text, size_t size)
 static void set_message(ctrack_error *error, const char *format, va_list arguments)
 {
     /* Formatted aside, since an argument may be the old message itself. */
-    char message[sizeof error->message] = "";
+    char message[LONGEST] = "";
     vsnprintf(message, sizeof message, format, arguments);
-    make_printable(message, sizeof message);
-    memcpy(error->message, message, sizeof message);
+    shorten(message, sizeof error->message);
+    make_printable(message);
+    memcpy(error->message, message, sizeof error->message);
 }
 
 ctrack_status ct_error_set(ctrack_error *error, ctrack_status status, const char *format, ...)
@@ -55,7 +75,7 @@ ctrack_status ct_error_set(ctrack_error *error, ctrack_status status, const char
 ctrack_status ct_error_context(ctrack_error *error, ctrack_status status, const char *format, ...)
 {
     if (error != NULL) {
-        char context[sizeof error->message] = "", rest[sizeof error->message];
+        char context[LONGEST] = "", rest[sizeof error->message];
         va_list arguments;
         va_start(arguments, format);
         vsnprintf(context, sizeof context, format, arguments);
@@ -94,7 +114,7 @@ const char *ct_error_key(const ctrack_key *key, char text[CT_KEY_TEXT_SIZE])
         size_t kept = length;
         if (length > most) {
             kept = most - 3;
-            while (kept > 0 && ((unsigned char)components[i][kept] & 0xC0) == 0x80) {
+            while (kept > 0 && is_inside_character(components[i][kept])) {
                 kept--;
             }
         }

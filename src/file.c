@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* renameat2() */
 #include "file.h"
 
 #include <errno.h>
@@ -76,9 +77,13 @@ ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *d
         return ct_error_no_memory(error);
     }
     snprintf(name, size, "%s.XXXXXX", absolute);
-    *descriptor = mkstemp(name); /* O_EXCL, and mode 0600 whatever the umask */
-    if (*descriptor < 0) {
+    *descriptor = mkstemp(name); /* O_EXCL; of its mode the umask has its part */
+    if (*descriptor < 0 || fchmod(*descriptor, S_IRUSR | S_IWUSR) != 0) {
         int problem = errno;
+        if (*descriptor >= 0) {
+            close(*descriptor);
+            unlink(name);
+        }
         ct_free(name);
         return ct_error_set(error, ct_file_status(problem), "cannot make a file beside %s: %s", absolute,
                             strerror(problem));
@@ -88,9 +93,41 @@ ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *d
     return CTRACK_OK;
 }
 
+/* Whether a file system has no hard links, as link(2) says it. */
+static bool has_no_links(int problem)
+{
+    return problem == EPERM || problem == EOPNOTSUPP || problem == ENOSYS || problem == EMLINK;
+}
+
+/* Takes the name with an empty file, and replaces that. */
+static int replace_placeholder(const char *temporary, const char *absolute)
+{
+    int descriptor = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    return descriptor >= 0 && close(descriptor) == 0 ? rename(temporary, absolute) : -1;
+}
+
+/* Unlike rename(2), none of these replaces a file. With link(2) it has two names for a moment, which whoever opens it
+ * then waits out (store.c). */
+int ct_file_give_name(const char *temporary, const char *absolute)
+{
+#ifdef RENAME_NOREPLACE
+    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, absolute, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno == EEXIST) {
+        return -1;
+    }
+#endif
+    if (link(temporary, absolute) == 0) {
+        unlink(temporary);
+        return 0;
+    }
+    return has_no_links(errno) ? replace_placeholder(temporary, absolute) : -1;
+}
+
 /*
- * The file is born under a temporary name and linked to its own when our descriptor is closed already, so that no
- * descriptor of ours ever refers to a file that another thread may have opened through SQLite.
+ * The file is born under a temporary name and gets its own when our descriptor is closed already, so that no descriptor
+ * of ours ever refers to a file that another thread may have opened through SQLite.
  */
 ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
 {
@@ -107,7 +144,7 @@ ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
     if (status != CTRACK_OK) {
         return status;
     }
-    bool made = close(descriptor) == 0 && (link(temporary, absolute) == 0 || errno == EEXIST);
+    bool made = close(descriptor) == 0 && (ct_file_give_name(temporary, absolute) == 0 || errno == EEXIST);
     int problem = errno;
     unlink(temporary);
     ct_free(temporary);

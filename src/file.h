@@ -22,6 +22,9 @@ ctrack_status ct_file_create(const char *absolute, ctrack_error *error);
 /** Makes an empty file of mode 0600 in the same directory, named after it. *temporary is freed with ct_free(). */
 ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *descriptor, ctrack_error *error);
 
+/** Gives a file its name, if nobody has it: 0; -1 and EEXIST if somebody has, or another reason. The old name is gone. */
+int ct_file_give_name(const char *temporary, const char *absolute);
+
 /** What an errno value of a file operation is to our callers. */
 ctrack_status ct_file_status(int problem);
 

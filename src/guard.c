@@ -52,6 +52,13 @@ static bool nobody_locks(int descriptor)
     struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     return descriptor < 0 || (fcntl(descriptor, F_OFD_GETLK, &found) == 0 && found.l_type == F_UNLCK);
 }
+
+/* Whether another process is seen to have a lock on the byte. It may have one without being seen behind our own. */
+static bool others_lock(int descriptor, off_t byte)
+{
+    struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(descriptor, F_OFD_GETLK, &found) == 0 && found.l_type != F_UNLCK && found.l_pid != getpid();
+}
 #else
 static int set_lock(int descriptor, short type, off_t start, off_t length)
 {
@@ -62,6 +69,12 @@ static int set_lock(int descriptor, short type, off_t start, off_t length)
 static bool nobody_locks(int descriptor)
 {
     return descriptor < 0;
+}
+
+static bool others_lock(int descriptor, off_t byte)
+{
+    (void)descriptor, (void)byte;
+    return false;
 }
 #endif
 
@@ -76,14 +89,20 @@ typedef struct held {
     long long first, last;
 } held;
 
-/* Calls `each` for every lock that somebody has. False: that cannot be known. */
-static bool look_at_locks(void (*each)(const held *lock, void *argument), void *argument)
+/* The list is consistent as far as the kernel gives it at once, a page; between two pieces locks come and go, so that
+ * some line may be left out. */
+#define PIECE_BYTES 8192
+#define READINGS 3
+
+static bool look_once(void (*each)(const held *lock, void *argument), void *argument)
 {
+    static char piece[PIECE_BYTES]; /* lock */
     char line[200], kind[8], last[24];
     FILE *locks = fopen("/proc/locks", "re");
     if (locks == NULL) {
         return false;
     }
+    setvbuf(locks, piece, _IOFBF, sizeof piece);
     while (fgets(line, sizeof line, locks) != NULL) {
         held one;
         /* Who only waits for a lock has "->" where the kind is, and is not taken for a holder. */
@@ -97,6 +116,16 @@ static bool look_at_locks(void (*each)(const held *lock, void *argument), void *
     bool good = ferror(locks) == 0;
     fclose(locks);
     return good;
+}
+
+/* Calls `each` for every lock that somebody has, several times. False: that cannot be known. */
+static bool look_at_locks(void (*each)(const held *lock, void *argument), void *argument)
+{
+    bool known = true;
+    for (int i = 0; i < READINGS && known; i++) {
+        known = look_once(each, argument);
+    }
+    return known;
 }
 
 /* This process, as /proc calls it; -1: it does not know it. */
@@ -122,14 +151,13 @@ static void is_own(const held *one, void *argument)
     q->yes = q->yes || (same && one->posix && one->process == q->self);
 }
 
-/* The file is read in pieces, between which locks come and go, so that one may be overlooked: twice is enough. */
 static bool we_have_locks(const ct_guard *guard)
 {
     if (nobody_locks(guard->descriptors[0]) && nobody_locks(guard->descriptors[1])) {
         return false;
     }
     question q = {.guard = guard, .self = own_process()};
-    bool known = q.self > 0 && guard->file.number != 0 && look_at_locks(is_own, &q) && look_at_locks(is_own, &q);
+    bool known = q.self > 0 && guard->file.number != 0 && look_at_locks(is_own, &q);
     return q.yes || !known;
 }
 
@@ -169,6 +197,9 @@ static void find_others(const held *one, void *argument)
 
 static bool others_are_elsewhere(const ct_guard *guard)
 {
+    if (others_lock(guard->descriptors[1], IN_USE_BYTE)) {
+        return false;
+    }
     others o = {.guard = guard, .self = own_process()};
     bool known = look_at_locks(find_own, &o) && o.known && look_at_locks(find_others, &o);
     return known && o.on_file && !o.on_index;

@@ -14,6 +14,7 @@
 #include "connection.h"
 #include "error.h"
 #include "file.h"
+#include "identity.h"
 #include "sql.h"
 
 /* What SQLite keeps beside a database. */
@@ -136,6 +137,15 @@ static ctrack_status complete(ct_newfile *file, const struct stat *like, ctrack_
 
 /* ---------------------------------------------------------------- giving it its name */
 
+/* Whether it is still the file that has the name, which somebody else may have replaced before we locked it. That it has
+ * other names is no matter. */
+static ctrack_status is_still_named(sqlite3 *db, ctrack_error *error)
+{
+    ct_identity found = CT_IDENTITY_INIT;
+    ctrack_status status = ct_identity_learn(&found, db, error);
+    return status == CTRACK_INVALID ? CTRACK_OK : status;
+}
+
 /*
  * Has an old database take in its write-ahead log and locks it, which fails while any other connection is open. *old is
  * NULL if the file is no database that could be opened; then there is nothing to take in.
@@ -150,6 +160,7 @@ static ctrack_status retire(const ct_newfile *file, sqlite3 **old, ctrack_error 
     status = status == CTRACK_OK ? ct_sql_pragma(db, "PRAGMA main.journal_mode = DELETE", "delete", error) : status;
     status = status == CTRACK_OK ? ct_sql_exec(db, "BEGIN EXCLUSIVE", "lock the old file", error) : status;
     status = status == CTRACK_OK ? ct_sql_pragma(db, "PRAGMA main.journal_mode", "delete", error) : status;
+    status = status == CTRACK_OK ? is_still_named(db, error) : status;
     if (status == CTRACK_OK) {
         *old = db;
         return CTRACK_OK;
@@ -179,10 +190,9 @@ static ctrack_status replace_old(ct_newfile *file, ctrack_error *error)
     return status;
 }
 
-/* link(2), unlike rename(2), never replaces. */
 static ctrack_status take_name(ct_newfile *file, ctrack_error *error)
 {
-    if (link(file->temporary, file->path) != 0) {
+    if (ct_file_give_name(file->temporary, file->path) != 0) {
         return errno == EEXIST ? ct_error_set(error, CTRACK_MISUSE, "%s exists already", file->path)
                                : fail(file, errno, "make", error);
     }

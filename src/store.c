@@ -642,6 +642,17 @@ static ctrack_status guard_log(ct_store *store, ctrack_error *error)
     return status;
 }
 
+/* Until it has a log nothing keeps the file from being replaced; SQLite says then that it may not write. */
+static ctrack_status explain_failure(ct_store *store, ctrack_status status, ctrack_error *error)
+{
+    ctrack_error why;
+    store->moved = ct_identity_learn(&store->identity, store->db, &why) == CTRACK_BUSY;
+    if (store->moved) {
+        status = ct_error_set(error, CTRACK_BUSY, "%s", why.message);
+    }
+    return ct_error_context(error, status, "%s", ct_store_path(store));
+}
+
 ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability, ctrack_error *error)
 {
     if (store->read_only) {
@@ -663,7 +674,7 @@ ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability,
         status = ct_migrate_apply(store->db, error);
     }
     status = status == CTRACK_OK ? ct_identity_prove_old(&store->identity, store->db, error) : status;
-    return status == CTRACK_OK ? status : ct_error_context(error, status, "%s", ct_store_path(store));
+    return status == CTRACK_OK ? status : explain_failure(store, status, error);
 }
 
 bool ct_store_is_current(const ct_store *store)

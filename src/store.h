@@ -86,6 +86,7 @@ typedef struct ct_store {
     bool any_schema;      /* it was opened to be looked at: a schema that is old, or missing, is fine */
     int schema;           /* how many migrations the file had when it was opened */
     ct_identity identity; /* which file this is */
+    bool moved;           /* it was replaced before it was ready: to be opened anew */
     int64_t busy_timeout_ms;
     int64_t busy_until;   /* while a lock is tried for */
     bool one_try;         /* SQLite's busy handler is not to wait */

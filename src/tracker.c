@@ -18,6 +18,9 @@
 #include "within.h"
 #include "write.h"
 
+/* Of a file that is replaced again and again. */
+#define OPEN_TRIES 3
+
 void ct_tracker_log(const ctrack *tracker, const ctrack_error *error)
 {
     if (tracker->log != NULL) {
@@ -179,6 +182,33 @@ static ctrack_status open_store(ctrack *tracker, const char *path, const ctrack_
     return status == CTRACK_OK && wanted && !current ? load(tracker, path, error) : status;
 }
 
+/* *again: the file was replaced meanwhile. */
+static ctrack_status open_once(const char *path, const ctrack_options *options, ctrack **tracker, bool *again,
+                               ctrack_error *error)
+{
+    *again = false;
+    ctrack *made = new_tracker(options);
+    if (made == NULL) {
+        return ct_error_no_memory(error);
+    }
+    ctrack_status status = CTRACK_OK;
+    if (path != NULL) {
+        status = open_store(made, path, options, error);
+        if (status == CTRACK_OK && options->follow && ct_follower_need(made) != 0) {
+            status = ct_error_set(error, CTRACK_NO_MEMORY, "the follower's thread cannot be started");
+        }
+    }
+    if (status != CTRACK_OK) {
+        *again = made->store != NULL && made->store->moved;
+        ct_store_refuse(made->store);
+        made->store = NULL;
+        free_tracker(made);
+        return status;
+    }
+    *tracker = made;
+    return CTRACK_OK;
+}
+
 ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack **tracker, ctrack_error *error)
 {
     ctrack_options options;
@@ -190,24 +220,11 @@ ctrack_status ctrack_open(const char *path, const ctrack_options *given, ctrack 
         return ct_error_set(error, CTRACK_INVALID,
                             tracker == NULL ? "tracker is NULL" : "options: read_only needs a file");
     }
-    ctrack *made = new_tracker(&options);
-    if (made == NULL) {
-        return ct_error_no_memory(error);
+    bool again = true;
+    for (int tries = 0; again && tries < OPEN_TRIES; tries++) {
+        status = open_once(path, &options, tracker, &again, error);
     }
-    if (path != NULL) {
-        status = open_store(made, path, &options, error);
-        if (status == CTRACK_OK && options.follow && ct_follower_need(made) != 0) {
-            status = ct_error_set(error, CTRACK_NO_MEMORY, "the follower's thread cannot be started");
-        }
-    }
-    if (status != CTRACK_OK) {
-        ct_store_refuse(made->store);
-        made->store = NULL;
-        free_tracker(made);
-        return status;
-    }
-    *tracker = made;
-    return CTRACK_OK;
+    return status;
 }
 
 ctrack_status ctrack_close(ctrack *tracker, ctrack_error *error)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -325,11 +326,129 @@ static int child_opens_anew(handles *h)
     return status == CTRACK_OK ? (int)ctrack_close(tracker, NULL) : (int)status;
 }
 
-static void test_child_may_open_a_tracker_of_its_own(void **state)
+static void test_child_may_open_a_tracker_of_its_own_in_memory(void **state)
 {
     handles h = make_handles(*state);
     assert_status((ctrack_status)in_fork(child_opens_anew, &h), CTRACK_OK);
     release_handles(&h);
+}
+
+/* ---------------------------------------------------------------- files in the child */
+
+static const char *path_of_parent; /* the file that it has open, or had */
+
+static int child_opens_file(handles *h)
+{
+    (void)h;
+    ctrack *tracker = UNTOUCHED;
+    ctrack_status status = ctrack_open(path_of_parent, NULL, &tracker, NULL);
+    return tracker == UNTOUCHED ? (int)status : 99;
+}
+
+static int child_opens_another_file(handles *h)
+{
+    (void)h;
+    char path[300];
+    ctrack *tracker = UNTOUCHED;
+    snprintf(path, sizeof path, "%s.another", path_of_parent);
+    ctrack_status status = ctrack_open(path, NULL, &tracker, NULL);
+    return tracker == UNTOUCHED ? (int)status : 99;
+}
+
+static int child_checks_file(handles *h)
+{
+    (void)h;
+    return (int)ctrack_check(path_of_parent, 0, NULL, NULL, NULL, NULL);
+}
+
+static int child_asks_for_the_schema(handles *h)
+{
+    (void)h;
+    int version, newest;
+    return (int)ctrack_schema(path_of_parent, 0, &version, &newest, NULL);
+}
+
+static int read_array(void *data, size_t size, size_t *got, void *argument)
+{
+    static const char text[] = "[[\"doc-1:document:main\",5]]";
+    bool *given = argument;
+    *got = *given ? 0 : sizeof text - 1;
+    memcpy(data, text, *got < size ? *got : size);
+    *given = true;
+    return 0;
+}
+
+/* Restoring keeps rows aside with SQLite. */
+static int child_restores_into_memory(handles *h)
+{
+    (void)h;
+    ctrack *tracker = NULL;
+    bool given = false;
+    if (ctrack_open(NULL, NULL, &tracker, NULL) != CTRACK_OK) {
+        return 99;
+    }
+    return (int)ctrack_restore(tracker, read_array, &given, "array", CTRACK_RESTORE_MERGE, NULL, NULL);
+}
+
+static int child_waits_with_the_signal(handles *h)
+{
+    ctrack *tracker = NULL;
+    ctrack_promise *promise = UNTOUCHED;
+    ctrack_coordinate wanted = at("doc-1", 5);
+    ctrack_status status = ctrack_open(NULL, NULL, &tracker, NULL);
+    status = status == CTRACK_OK ? ctrack_wait_for(tracker, &wanted, 1, 0, h->signal, &promise, NULL) : status;
+    return promise == UNTOUCHED ? (int)status : 99;
+}
+
+static int grandchild_opens_file(handles *h)
+{
+    return in_fork(child_opens_file, h);
+}
+
+static void test_nothing_is_opened_in_the_child_of_a_process_with_a_file(void **state)
+{
+    fixture *f = *state;
+    int (*const calls[])(handles *) = {child_opens_file,          child_opens_another_file,   child_checks_file,
+                                       child_asks_for_the_schema, child_restores_into_memory, grandchild_opens_file};
+    handles h = make_handles(f);
+    path_of_parent = f->path;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        assert_status((ctrack_status)in_fork(calls[i], &h), CTRACK_FORKED);
+    }
+    release_handles(&h);
+}
+
+static void test_signal_of_the_parent_is_refused_in_the_child(void **state)
+{
+    handles h = make_handles(*state);
+    assert_status((ctrack_status)in_fork(child_waits_with_the_signal, &h), CTRACK_FORKED);
+    release_handles(&h);
+}
+
+static int child_updates_file(handles *h)
+{
+    (void)h;
+    ctrack *tracker = NULL;
+    ctrack_coordinate progress = at("doc-1", 3);
+    ctrack_status status = ctrack_open(path_of_parent, NULL, &tracker, NULL);
+    status = status == CTRACK_OK ? ctrack_update(tracker, &progress, 1, NULL) : status;
+    return status == CTRACK_OK ? (int)ctrack_close(tracker, NULL) : (int)status;
+}
+
+/* What the parent has closed before is no matter, and neither is a descriptor that its guard had to keep. */
+static void test_child_of_a_process_without_open_files_may_open_them(void **state)
+{
+    fixture *f = *state;
+    path_of_parent = f->path;
+    f->tracker = open_file(f->path);
+    update(f->tracker, "doc-1", 1);
+    struct sqlite3 *host = db_open(f->path);
+    assert_int_equal(db_integer(host, "SELECT count(*) FROM ctrack_progress"), 1);
+    close_tracker(&f->tracker);
+    db_close(host);
+    assert_status((ctrack_status)in_fork(child_updates_file, NULL), CTRACK_OK);
+    f->tracker = open_file(f->path);
+    assert_int_equal(latest(f->tracker, "doc-1"), 3);
 }
 
 /* ---------------------------------------------------------------- forks while threads are at work */
@@ -405,7 +524,10 @@ int main(int argc, char **argv)
         TEST_BOTH(test_parent_goes_on_after_the_child_has_called_everything),
         TEST_ON_FILE(test_file_is_unchanged_by_the_child),
         TEST_ON_FILE(test_progress_of_the_parent_survives_the_child),
-        TEST_BOTH(test_child_may_open_a_tracker_of_its_own),
+        TEST_BOTH(test_child_may_open_a_tracker_of_its_own_in_memory),
+        TEST_ON_FILE(test_nothing_is_opened_in_the_child_of_a_process_with_a_file),
+        TEST_BOTH(test_signal_of_the_parent_is_refused_in_the_child),
+        TEST(test_child_of_a_process_without_open_files_may_open_them),
         TEST_BOTH(test_child_of_a_fork_amid_work_never_blocks),
     };
     return SUPPORT_MAIN(argc, argv, "fork", tests, open_elsewhere);

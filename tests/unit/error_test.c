@@ -81,10 +81,24 @@ static void test_long_messages_are_cut_between_characters(void **state)
         size_t length = strlen(error.message);
         assert_true(length < sizeof error.message && length > sizeof error.message - 9);
         assert_printable(error.message);
-        assert_string_equal(error.message + length - 3, "\xE2\x80\xA6");
+        assert_non_null(strstr(error.message, "\xE2\x80\xA6"));
         ct_error_context(&error, CTRACK_IO, "%s", text);
         assert_printable(error.message);
     }
+}
+
+static void test_the_reason_stays_however_long_the_path_is(void **state)
+{
+    (void)state;
+    char path[4096] = "";
+    memset(path, 'p', sizeof path - 1);
+    ctrack_error error;
+    ct_error_set(&error, CTRACK_IO, "cannot open %s: %s", path, "Permission denied");
+    assert_string_equal(error.message + strlen(error.message) - 22, "ppppp: Permission denied" + 2);
+    assert_int_equal(strncmp(error.message, "cannot open ppp", 15), 0);
+    ct_error_context(&error, CTRACK_IO, "%s", path);
+    assert_string_equal(error.message + strlen(error.message) - 22, "ppppp: Permission denied" + 2);
+    assert_int_equal(strlen(error.message), sizeof error.message - 1);
 }
 
 static void test_keys_in_messages_are_shortened(void **state)
@@ -149,6 +163,7 @@ int main(void)
         cmocka_unit_test(test_the_old_message_may_be_part_of_the_new_one),
         cmocka_unit_test(test_what_is_not_printable_is_replaced),
         cmocka_unit_test(test_long_messages_are_cut_between_characters),
+        cmocka_unit_test(test_the_reason_stays_however_long_the_path_is),
         cmocka_unit_test(test_keys_in_messages_are_shortened),
         cmocka_unit_test(test_every_status_has_its_name),
         cmocka_unit_test(test_what_is_no_text_at_all_is_cut_too),
