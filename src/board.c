@@ -225,6 +225,25 @@ ctrack_status ct_board_get(ct_board *board, const ctrack_key *key, int64_t *oper
     return status == CTRACK_NOT_FOUND && ct_text_check_key(key, "key", NULL) != CTRACK_OK ? CTRACK_INVALID : status;
 }
 
+bool ct_board_reached(ct_board *board, const ctrack_coordinate *coordinates, size_t count)
+{
+    ct_mutex_lock(&board->lock);
+    bool reached = !board->closed;
+    for (size_t i = 0; i < count && reached; i++) {
+        const ctrack_coordinate *wanted = &coordinates[i];
+        bool given = wanted->document_id != NULL && wanted->scope != NULL && wanted->branch != NULL;
+        ctrack_key key = ct_text_key(wanted);
+        const ct_entry *entry = given ? ct_map_find(board->map, &key) : NULL;
+        reached = entry != NULL && wanted->operation_index >= 0 && entry->index >= wanted->operation_index;
+    }
+    if (reached) {
+        board->counts.waits_settled[CTRACK_OK]++;
+        count_in(board->counts.wait_microseconds, 0);
+    }
+    ct_mutex_unlock(&board->lock);
+    return reached;
+}
+
 int ct_board_copy_entry(const ct_board *board, const ct_entry *entry, int64_t index, int64_t target,
                         ctrack_snapshot *snapshot)
 {

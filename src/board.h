@@ -97,6 +97,9 @@ bool ct_board_on_service_thread(ct_board *board);
 
 /** ctrack_get_latest(). */
 ctrack_status ct_board_get(ct_board *board, const ctrack_key *key, int64_t *operation_index);
+/** Whether each coordinate is reached; then it counts as a wait that has ended so. Else nothing is said: there may be
+ * errors in them, or the board may be closed. */
+bool ct_board_reached(ct_board *board, const ctrack_coordinate *coordinates, size_t count);
 /** ctrack_serialize(). */
 ctrack_status ct_board_copy(ct_board *board, ctrack_snapshot **snapshot, ctrack_error *error);
 

@@ -203,6 +203,17 @@ static ctrack_status find_entries(ct_board *board, ct_wait *wait, const ctrack_c
     return status;
 }
 
+/* The lock is held. */
+static bool is_reached(const ct_wait *wait)
+{
+    for (uint32_t i = 0; i < wait->count; i++) {
+        if (wait->items[i].entry->index < wait->items[i].target) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Settles what need not wait, or leaves the promise pending. The lock is held. */
 static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_t timeout_ms,
                                 ctrack_abort_signal *signal, ct_settled *settled, ctrack_error *error)
@@ -210,7 +221,8 @@ static ctrack_status begin_wait(ct_board *board, ctrack_promise *promise, int64_
     ct_wait *wait = ct_promise_wait(promise);
     int64_t now = ct_clock_monotonic();
     int64_t deadline = timeout_ms == 0 ? CT_NEVER : ct_clock_deadline(now, timeout_ms);
-    if (deadline != CT_NEVER && ct_service_need(board) != 0) {
+    bool may_pend = !is_reached(wait) && ct_board_cause(board) == NULL;
+    if (may_pend && deadline != CT_NEVER && ct_service_need(board) != 0) {
         return ct_error_set(error, CTRACK_NO_MEMORY, "the service thread cannot be started");
     }
     ct_waitset_add(&board->waits, wait, now, deadline);

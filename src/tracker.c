@@ -404,10 +404,28 @@ ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordina
     return ct_tracker_leave(tracker, status);
 }
 
+/* Whether a wait need not begin: what is reached takes neither memory nor a thread. */
+static bool is_reached(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
+                       const ctrack_abort_signal *signal)
+{
+    if (ct_tracker_enter(tracker, NULL) != CTRACK_OK) {
+        return false;
+    }
+    bool loaded = tracker->store == NULL || atomic_load(&tracker->store->loaded);
+    bool given = count == 0 || coordinates != NULL;
+    bool unsignalled = signal == NULL || (ct_abort_is_ours(signal) && !ctrack_abort_signal_aborted(signal));
+    bool reached = loaded && given && unsignalled && ct_board_reached(tracker->board, coordinates, count);
+    ct_tracker_leave(tracker, CTRACK_OK);
+    return reached;
+}
+
 ctrack_status ctrack_wait(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count, int64_t timeout_ms,
                           ctrack_abort_signal *signal, ctrack_error *error)
 {
     ctrack_promise *promise = NULL;
+    if (is_reached(tracker, coordinates, count, signal)) {
+        return CTRACK_OK;
+    }
     ctrack_status status = ctrack_wait_for(tracker, coordinates, count, timeout_ms, signal, &promise, error);
     if (status == CTRACK_OK) {
         status = ctrack_promise_await(promise);

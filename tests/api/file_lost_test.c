@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sync.h"
+
 /* What the tracker said on its own account. */
 typedef struct hearsay {
     pthread_mutex_t lock;
@@ -225,6 +227,186 @@ static void test_waits_of_a_tracker_that_only_reads_end_too(void **state)
     close_tracker(&writer);
 }
 
+/* ---------------------------------------------------------------- for ever, or for a while */
+
+/* What a host says of its read model is no news of the file. */
+static void test_a_host_that_fails_and_resumes_does_not_hide_that_the_file_is_lost(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate next = at("doc-1", 6);
+    lose_once(f, remove_it, "is gone", false);
+    assert_status(ctrack_fail(f->tracker, "an operation cannot be processed", &f->error), CTRACK_OK);
+    assert_status(ctrack_wait(f->tracker, &next, 1, CTRACK_FOREVER, NULL, &f->error), CTRACK_FAILED);
+    assert_contains(f->error.message, "an operation cannot be processed");
+    assert_status(ctrack_resume(f->tracker, &f->error), CTRACK_OK);
+    assert_status(ctrack_wait(f->tracker, &next, 1, CTRACK_FOREVER, NULL, &f->error), CTRACK_IO);
+    assert_contains(f->error.message, "is gone");
+}
+
+/* A tracker on a file in a directory of its own, which can be moved. */
+static void open_in_a_directory(fixture *f)
+{
+    char directory[300];
+    assert_int_equal(mkdir(path_in(f, "here", directory), 0700), 0);
+    snprintf(f->path, sizeof f->path, "%s/here/tracker.db", f->directory);
+    use_file(f);
+    open_talkative(f, false);
+}
+
+static void move_directory(const fixture *f, const char *from, const char *to)
+{
+    char source[300], target[300];
+    assert_int_equal(rename(path_in(f, from, source), path_in(f, to, target)), 0);
+}
+
+static void await_heard(fixture *f, const char *part)
+{
+    hearsay *h = f->extra;
+    for (bool heard = false; !heard;) {
+        pthread_mutex_lock(&h->lock);
+        heard = strstr(h->message, part) != NULL;
+        pthread_mutex_unlock(&h->lock);
+        ct_thread_nap(1000000);
+    }
+}
+
+static void assert_heard_once(fixture *f)
+{
+    hearsay *h = f->extra;
+    pthread_mutex_lock(&h->lock);
+    assert_int_equal(h->count, 1);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void report(struct sqlite3 *db, const char *document)
+{
+    char sql[300];
+    snprintf(sql, sizeof sql,
+             "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+             "VALUES ('default', '%s', 'document', 'main', 6)",
+             document);
+    db_run(db, sql);
+}
+
+/* Others commit while the directory is away, and when it is back: either ends its wait, and soon. */
+static void test_a_directory_that_is_back_satisfies_waits(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate third = at("doc-3", 6);
+    open_in_a_directory(f);
+    struct sqlite3 *other = db_open(f->path);
+    report(other, "doc-0");
+    ctrack_promise *first = wait_for(f->tracker, "doc-1", 6), *second = wait_for(f->tracker, "doc-2", 6);
+    move_directory(f, "here", "there");
+    await_heard(f, "is gone");
+    report(other, "doc-1");
+    assert_status(ctrack_update(f->tracker, &third, 1, &f->error), CTRACK_IO);
+    move_directory(f, "there", "here");
+    int64_t back = now_ns();
+    assert_status(ctrack_promise_await(first), CTRACK_OK);
+    report(other, "doc-2");
+    assert_status(ctrack_promise_await(second), CTRACK_OK);
+    assert_true(now_ns() - back < INT64_C(2000000000));
+    update(f->tracker, "doc-3", 6);
+    assert_heard_once(f);
+    ctrack_promise_release(first);
+    ctrack_promise_release(second);
+    db_close(other);
+}
+
+/* Waits that have ended stay so; but once the file is back, new ones wait. */
+static void test_a_file_that_is_back_after_its_waits_have_ended_is_waited_for_again(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate next = at("doc-1", 6);
+    open_in_a_directory(f);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 6);
+    move_directory(f, "here", "there");
+    assert_status(ctrack_promise_await(promise), CTRACK_IO);
+    assert_heard_once(f);
+    assert_status(ctrack_wait(f->tracker, &next, 1, CTRACK_FOREVER, NULL, &f->error), CTRACK_IO);
+    move_directory(f, "there", "here");
+    ctrack_promise *again = wait_for(f->tracker, "doc-1", 6);
+    assert_status(ctrack_promise_status(again), CTRACK_PENDING);
+    struct sqlite3 *other = db_open(f->path);
+    report(other, "doc-1");
+    assert_status(ctrack_promise_await(again), CTRACK_OK);
+    assert_status(ctrack_promise_status(promise), CTRACK_IO);
+    ctrack_promise_release(promise);
+    ctrack_promise_release(again);
+    db_close(other);
+}
+
+/* ---------------------------------------------------------------- a refused access */
+
+enum { NOBODY = 65534 };
+
+static void say(ctrack_status status, const char *message, void *argument)
+{
+    (void)argument;
+    char refused = status == CTRACK_IO && strstr(message, "cannot be looked at") != NULL ? 'r' : '?';
+    write_fully(STDOUT_FILENO, &refused, 1);
+}
+
+/* As nobody: waits, and says that it does, and what it is told. Whatever it has to do without root's rights. */
+static int wait_as_nobody(const char *mode, const char *path)
+{
+    (void)mode;
+    ctrack *tracker = NULL;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    ctrack_coordinate next = at("doc-1", 6);
+    ctrack_promise *promise = NULL;
+    ctrack_error error;
+    char waits = 'w';
+    options.log = say;
+    if ((geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)) ||
+        ctrack_open(path, &options, &tracker, &error) != CTRACK_OK ||
+        ctrack_wait_for(tracker, &next, 1, CTRACK_FOREVER, NULL, &promise, &error) != CTRACK_OK ||
+        !write_fully(STDOUT_FILENO, &waits, 1)) {
+        return 3;
+    }
+    ctrack_status status = ctrack_promise_await(promise);
+    ctrack_promise_release(promise);
+    ctrack_close(tracker, NULL);
+    return 32 + (int)status;
+}
+
+static char next_word(child *c)
+{
+    char word = '!';
+    assert_true(read_fully(c->output, &word, 1));
+    return word;
+}
+
+/* Longer than a file may be away. */
+static void test_a_directory_that_may_not_be_looked_into_for_a_while_ends_no_wait(void **state)
+{
+    fixture *f = *state;
+    char directory[300];
+    assert_int_equal(mkdir(path_in(f, "here", directory), 0700), 0);
+    snprintf(f->path, sizeof f->path, "%s/here/tracker.db", f->directory);
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(f->directory, 0711), 0);
+        assert_int_equal(chown(directory, NOBODY, NOBODY), 0);
+    }
+    child c = child_start("wait", f->path);
+    char word = next_word(&c);
+    if (word != 'w') {
+        child_finish(&c);
+        skip();
+    }
+    assert_int_equal(chmod(directory, 0), 0);
+    assert_int_equal(next_word(&c), 'r');
+    for (int64_t end = now_ns() + INT64_C(3500000000); now_ns() < end;) { /* not in hope: nothing may happen */
+        ct_thread_nap(1000000);
+    }
+    assert_int_equal(chmod(directory, 0700), 0);
+    struct sqlite3 *other = db_open(f->path);
+    report(other, "doc-1");
+    assert_int_equal(child_finish(&c), 32 + CTRACK_OK);
+    db_close(other);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -235,6 +417,10 @@ int main(int argc, char **argv)
         TEST(test_file_emptied_ends_waits),
         TEST(test_file_lost_without_waits_is_told_by_the_next_update),
         TEST(test_waits_of_a_tracker_that_only_reads_end_too),
+        TEST(test_a_host_that_fails_and_resumes_does_not_hide_that_the_file_is_lost),
+        TEST(test_a_directory_that_is_back_satisfies_waits),
+        TEST(test_a_file_that_is_back_after_its_waits_have_ended_is_waited_for_again),
+        TEST(test_a_directory_that_may_not_be_looked_into_for_a_while_ends_no_wait),
     };
-    return SUPPORT_MAIN(argc, argv, "file_lost", tests, NULL);
+    return SUPPORT_MAIN(argc, argv, "file_lost", tests, wait_as_nobody);
 }

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "out_of_memory.h"
-#include "sync.h"
 #include "tracker.h"
 
 static pthread_t main_thread;
@@ -16,6 +15,11 @@ static atomic_bool lacking; /* every allocation of another thread fails */
 static bool fails(void)
 {
     return atomic_load(&lacking) && pthread_equal(pthread_self(), main_thread) == 0;
+}
+
+static bool always(void)
+{
+    return true;
 }
 
 /* What the follower has said so far. */
@@ -157,12 +161,42 @@ static void test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_
     lose_file_without_memory(f, &l, promise);
 }
 
+/* What is reached already. */
+static void test_a_wait_that_is_reached_takes_no_thread_and_no_memory(void **state)
+{
+    fixture *f = *state;
+    log l = {{0}};
+    ctrack_coordinate reached = at("doc-1", 5);
+    ctrack_abort_signal *signal = new_signal();
+    open_with_log(f, &l);
+    update(f->tracker, "doc-1", 5);
+    ctrack_promise *promise = wait_with(f->tracker, "doc-1", 5, 60000, NULL);
+    assert_status(ctrack_promise_status(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+    assert_false(f->tracker->follower.started);
+    assert_false(f->tracker->board->service.started);
+    long before = memory_blocks();
+    assert_status(ctrack_wait(f->tracker, &reached, 1, 60000, signal, &f->error), CTRACK_OK);
+    assert_status(ctrack_wait(f->tracker, NULL, 0, 60000, signal, &f->error), CTRACK_OK);
+    assert_int_equal(memory_blocks(), before);
+    memory_fail_when(always);
+    assert_status(ctrack_wait(f->tracker, &reached, 1, 60000, signal, &f->error), CTRACK_OK);
+    memory_fail_when(fails);
+    ctrack_stats stats = {.size = sizeof stats};
+    assert_status(ctrack_get_stats(f->tracker, &stats, &f->error), CTRACK_OK);
+    assert_int_equal(stats.waits_settled[CTRACK_OK], 4);
+    ctrack_abort(signal);
+    assert_status(ctrack_wait(f->tracker, &reached, 1, 60000, signal, &f->error), CTRACK_ABORTED);
+    ctrack_abort_signal_release(signal);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_a_follower_sleeps_once_no_wait_is_pending),
         TEST(test_a_tracker_that_follows_always_sees_others_while_no_wait_is_pending),
         TEST(test_a_follower_without_memory_at_its_start_goes_on_later),
+        TEST(test_a_wait_that_is_reached_takes_no_thread_and_no_memory),
         TEST(test_a_tracker_closes_while_its_follower_has_no_memory),
         TEST(test_waits_on_a_lost_file_end_once_there_is_memory),
         TEST(test_waits_on_a_file_lost_before_it_was_looked_at_end_once_there_is_memory),
