@@ -124,3 +124,29 @@ BEGIN
     FROM ctrack_keyspace AS k
     WHERE k.read_model = new.read_model AND k.scope = new.scope AND k.branch = new.branch;
 END;
+
+-- Nobody else may be there to fold: while more than 8,192 rows are not, every 64th insertion folds the oldest 128, and
+-- deletes up to 256 of those that were folded 65,536 rows ago. A key that the dictionary still lacks then is damage;
+-- 'lost' is no id, where NULL would become one.
+CREATE TRIGGER ctrack_progress_fold INSTEAD OF INSERT ON ctrack_progress
+WHEN (SELECT max(seq) FROM ctrack_advance) % 64 = 0
+ AND (SELECT max(seq) FROM ctrack_advance) - (SELECT folded_seq FROM ctrack_fold) > 8192
+BEGIN
+    INSERT INTO ctrack_coordinate (keyspace_id, document_id)
+    SELECT DISTINCT a.keyspace_id, a.document_id
+    FROM ctrack_fold AS f CROSS JOIN ctrack_advance AS a ON a.seq > f.folded_seq AND a.seq <= f.folded_seq + 128
+    WHERE a.document_id IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM ctrack_coordinate AS c
+                      WHERE c.keyspace_id = a.keyspace_id AND c.document_id = a.document_id);
+    INSERT INTO ctrack_latest (coordinate_id, operation_index, updated_at)
+    SELECT coalesce(a.coordinate_id, c.id, 'lost'), max(a.operation_index), a.updated_at
+    FROM ctrack_fold AS f CROSS JOIN ctrack_advance AS a ON a.seq > f.folded_seq AND a.seq <= f.folded_seq + 128
+    LEFT JOIN ctrack_coordinate AS c ON c.keyspace_id = a.keyspace_id AND c.document_id = a.document_id
+    WHERE true
+    GROUP BY 1
+    ON CONFLICT (coordinate_id) DO UPDATE SET operation_index = excluded.operation_index, updated_at = excluded.updated_at
+    WHERE excluded.operation_index > operation_index;
+    UPDATE ctrack_fold SET folded_seq = folded_seq + 128;
+    DELETE FROM ctrack_advance
+    WHERE seq <= (SELECT min(f.folded_seq - 65536, (SELECT min(seq) FROM ctrack_advance) + 255) FROM ctrack_fold AS f);
+END;

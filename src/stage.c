@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "error.h"
+#include "hostfold.h"
 #include "migrations.h"
 #include "sql.h"
 #include "text.h"
@@ -32,6 +33,7 @@ typedef struct host {
     char *schema;           /* SQLite's name of the database that has them; sqlite3_free() */
     const char *read_model; /* the caller's */
     int64_t last_seq;       /* what the next row of the log comes behind */
+    int64_t folded_seq;
 } host;
 
 /* Prepares a statement in which %w is the schema's name. */
@@ -119,7 +121,8 @@ static ctrack_status check_schema(host *h, ctrack_error *error)
         "SELECT (SELECT max(version) FROM \"%w\".ctrack_migration), "
         "(SELECT name FROM (SELECT type, name, tbl_name FROM \"%w\".sqlite_schema UNION ALL "
         "SELECT type, name, tbl_name FROM temp.sqlite_schema) WHERE type = 'trigger' AND tbl_name IN " TABLES "), "
-        "max((SELECT folded_seq FROM \"%w\".ctrack_fold), (SELECT coalesce(max(seq), 0) FROM \"%w\".ctrack_advance))";
+        "max((SELECT folded_seq FROM \"%w\".ctrack_fold), (SELECT coalesce(max(seq), 0) FROM \"%w\".ctrack_advance)), "
+        "(SELECT folded_seq FROM \"%w\".ctrack_fold)";
     sqlite3_stmt *statement = NULL;
     bool row = false;
     ctrack_status status = prepare(h, question, &statement, error);
@@ -129,6 +132,7 @@ static ctrack_status check_schema(host *h, ctrack_error *error)
     if (status == CTRACK_OK) {
         int64_t version = sqlite3_column_int64(statement, 0);
         h->last_seq = sqlite3_column_int64(statement, 2);
+        h->folded_seq = sqlite3_column_int64(statement, 3);
         if (version != ct_migrations_count) {
             status = ct_error_set(error, CTRACK_SCHEMA, "the file has schema version %lld, this library knows %d%s",
                                   (long long)version, ct_migrations_count,
@@ -367,6 +371,12 @@ static void undo(const host *h, const exits *e)
     }
 }
 
+static ctrack_status fold(const host *h, size_t appended, ctrack_error *error)
+{
+    const ct_hostlog log = {h->db, h->schema, h->folded_seq, h->last_seq};
+    return ct_hostfold(&log, (int64_t)appended, error);
+}
+
 /* All or nothing, whether or not the caller has begun a transaction. */
 static ctrack_status append_in_savepoint(host *h, const ctrack_coordinate *coordinates, size_t count,
                                          ctrack_error *error)
@@ -378,6 +388,7 @@ static ctrack_status append_in_savepoint(host *h, const ctrack_coordinate *coord
         status = lock(h, error);
         status = status == CTRACK_OK ? check_schema(h, error) : status;
         status = status == CTRACK_OK ? append_all(h, coordinates, count, error) : status;
+        status = status == CTRACK_OK ? fold(h, count, error) : status;
         status = status == CTRACK_OK ? ct_sql_run(e.release, "stage", error) : status;
         if (status != CTRACK_OK) {
             undo(h, &e);
