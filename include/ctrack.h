@@ -79,6 +79,22 @@
  *   under way end, but the handle is gone when it returns. Closing settles pending waits as CTRACK_CLOSED and runs their
  *   callbacks first. Promises, snapshots and abort signals outlive the tracker, and are still to be released.
  *
+ * ## Who folds
+ *
+ * Progress is appended to a log in the file, and is later folded into tables: until then opening the file, and asking it
+ * with ctrack_satisfied_in(), takes longer. Somebody always does it. A tracker that may write has a thread for it, which
+ * also moves SQLite's write-ahead log into the database: once about 65,536 rows and one for each key have been added, and
+ * 32 MiB, by whomever, as far as the tracker sees it, so it helps to call ctrack_refresh() after staging. ctrack_close()
+ * folds for 50 ms if more than 4,096 rows are there, ctrack_stage() and INSERTs into the view fold some of the oldest if
+ * more than 8,192 are. A tracker that only reads never does. ctrack_forget(), ctrack_hydrate() and ctrack_restore() fold
+ * everything first, in steps. ctrack_fold() and `ctrack fold` do all of it at once.
+ *
+ * Folding and moving the log take SQLite's writer lock for some milliseconds at a time, up to some hundred on a slow disk:
+ * give every connection that writes to the file a busy timeout.
+ *
+ * On a small disk logs are kept short, and everybody folds in smaller steps. A volume with room for twice the folded data
+ * and 4 MiB is enough, unless somebody reads in one transaction for so long that the log fills it.
+ *
  * ## What is promised, and where
  *
  * - An acknowledged update survives the end of its process and, with CTRACK_DURABLE_FULL, a power cut: on a local file
@@ -172,7 +188,7 @@ typedef enum ctrack_status {
     CTRACK_FORMAT = 16,    /**< a dump, token or key text that cannot be read */
     CTRACK_FORKED = 17,    /**< the handle was made by a parent process */
     /* 18 is kept for a store that cannot be reached, such as a server. */
-    CTRACK_INTERNAL = 19   /**< a fault of ctrack's own, found before it could get into the file; please report it */
+    CTRACK_INTERNAL = 19 /**< a fault of ctrack's own, found before it could get into the file; please report it */
 } ctrack_status;
 
 /** Where a failing call explains itself. Belongs to the caller; needs no initialisation and no release. */
@@ -656,6 +672,21 @@ typedef enum ctrack_export_mode {
 CTRACK_API ctrack_status ctrack_export(ctrack *tracker, const char *path, ctrack_export_mode mode,
                                        ctrack_progress_callback *progress, void *argument, ctrack_error *error);
 
+/**
+ * Folds all of the file's log, of every read model, and gives back what SQLite's write-ahead log takes of the disk, unless
+ * somebody reads in it. Done step by step: others go on meanwhile, and what they add after the call began may be folded
+ * or not. In memory it does nothing.
+ *
+ * It is seldom needed, see "Who folds".
+ *
+ * @param[in] progress  May be NULL; also called while nothing of the file is held.
+ * Errors: CTRACK_ABORTED when the callback has ended it, or others take progress back again and again; what was folded
+ *         stays so, and a later call goes on. CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_IO, CTRACK_CORRUPT,
+ *         CTRACK_NO_MEMORY, CTRACK_CLOSED.
+ */
+CTRACK_API ctrack_status ctrack_fold(ctrack *tracker, ctrack_progress_callback *progress, void *argument,
+                                     ctrack_error *error);
+
 /** In ctrack_finding.row: it is not about one row. */
 #define CTRACK_NO_ROW INT64_MIN
 /** So many findings of one rule are listed, and then one that says that there are more. */
@@ -714,7 +745,7 @@ typedef struct ctrack_stats {
     uint64_t coordinates_written;                 /**< that raised a key's progress */
     uint64_t coordinates_skipped;                 /**< that did not: duplicates, and those at or below the progress */
     uint64_t log_backlog;                         /**< rows of the file's log that are not folded yet */
-    uint64_t wal_pages;                           /**< in SQLite's write-ahead log, after the last commit */
+    uint64_t wal_pages;                           /**< in SQLite's write-ahead log, whoever has written them */
     int sqlite_version;                           /**< such as 3040001, that of the process */
     bool sqlite_exposed; /**< the engine has SQLite's WAL-reset bug; ctrack avoids what triggers it */
     uint64_t file_bytes; /**< size of the file, now; 0 in memory, as the next two */

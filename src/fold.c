@@ -38,9 +38,11 @@ struct ct_fold {
     size_t fresh_count, fresh_capacity;
     char *texts;
     size_t texts_size, texts_capacity;
-    int64_t from, upto;     /* the part of the log that was read */
+    int64_t from, upto;    /* the part of the log that was read */
+    ct_reporter *reporter; /* NULL: nobody is told */
+    uint64_t done, total;  /* rows that were read, then changes that were merged; what of both there is */
+    int64_t looked;        /* how far the log was folded when it was last looked whether progress had been taken back */
     int64_t schema_version; /* by which it was read */
-    int64_t looked; /* how far the log was folded when it was last looked whether progress had been taken back */
 };
 
 ct_fold *ct_fold_new(void)
@@ -404,6 +406,9 @@ static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const a
             status = ct_store_checkpoint(tracker->store, error);
         }
         ct_turn_pass(&tracker->turn, &ticket, &ticket);
+        if (status == CTRACK_OK && fold->reporter != NULL) {
+            status = ct_report(fold->reporter, fold->done, fold->total, error);
+        }
     }
     return status;
 }
@@ -457,7 +462,10 @@ static ctrack_status read_on(ct_fold *fold, ct_store *store, bool begun, bool *m
         status = status == CTRACK_OK ? ct_store_log_range(store, &fold->from, &first, &last, error) : status;
         fold->looked = fold->upto = fold->from;
     }
-    return status == CTRACK_OK ? read_piece(fold, store, READ_PIECE, more, error) : status;
+    status = status == CTRACK_OK ? read_piece(fold, store, READ_PIECE, more, error) : status;
+    fold->done = (uint64_t)(fold->upto - fold->from);
+    fold->total = 2 * fold->done; /* the rest is not known yet */
+    return status;
 }
 
 static ctrack_status step_read(ctrack *tracker, ct_fold *fold, size_t *position, bool *more, ctrack_error *error)
@@ -505,6 +513,7 @@ static ctrack_status step_known(ctrack *tracker, ct_fold *fold, size_t *position
     if (status == CTRACK_OK) {
         status = end_step(tracker, merge_known(fold, tracker->store, *position, end, error), error);
     }
+    fold->done += status == CTRACK_OK ? end - *position : 0;
     *position = status == CTRACK_OK ? end : *position;
     *more = end < fold->known_count;
     return status;
@@ -541,6 +550,7 @@ static ctrack_status step_new(ctrack *tracker, ct_fold *fold, size_t *position, 
     if (status == CTRACK_OK) {
         status = tell_ids(tracker, fold, *position, end, error);
     }
+    fold->done += status == CTRACK_OK ? end - *position : 0;
     *position = status == CTRACK_OK ? end : *position;
     *more = end < fold->fresh_count;
     return status;
@@ -577,14 +587,16 @@ static ctrack_status step_trim(ctrack *tracker, ct_fold *fold, size_t *position,
     return end_step(tracker, status, error);
 }
 
-ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ctrack_error *error)
+ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ct_reporter *reporter, ctrack_error *error)
 {
     ct_fold *fold = ct_fold_new();
     if (fold == NULL) {
         return ct_error_no_memory(error);
     }
+    fold->reporter = reporter;
     ctrack_status status = in_turn(tracker, step_read, fold, stop, error);
     sort(fold);
+    fold->total = fold->done + fold->known_count + fold->fresh_count;
     static step *const rest[] = {step_known, step_new, step_finish, step_trim};
     for (size_t i = 0; i < sizeof rest / sizeof rest[0] && status == CTRACK_OK; i++) {
         status = in_turn(tracker, rest[i], fold, stop, error);
@@ -656,7 +668,7 @@ ctrack_status ct_fold_nearly_all(ctrack *tracker, ctrack_error *error)
         if (status != CTRACK_OK || backlog <= FEW_ROWS) {
             return status;
         }
-        status = ct_fold_log(tracker, &tracker->keeper.stopping, error);
+        status = ct_fold_log(tracker, &tracker->keeper.stopping, NULL, error);
         if (status != CTRACK_OK && status != CTRACK_ABORTED) {
             return status;
         }

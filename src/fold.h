@@ -24,6 +24,7 @@
  * Last, rows that were folded long ago are deleted. The newest of them are kept, so that trackers of other processes
  * that are a little behind need not read everything anew.
  */
+#include "check.h"
 #include "tracker.h"
 
 /** A list of changes on their way into ctrack_latest. */
@@ -51,9 +52,10 @@ ctrack_status ct_fold_set(ct_store *store, int64_t seq, ctrack_error *error);
 
 /**
  * Folds the log as it is now and trims it, step by step; takes the turn for each step. *stop may become true at any
- * time; the fold is given up then.
+ * time; the fold is given up then. `reporter` may be NULL. CTRACK_ABORTED, too, when progress was taken back meanwhile:
+ * what is left then can be folded anew.
  */
-ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ctrack_error *error);
+ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ct_reporter *reporter, ctrack_error *error);
 
 /** How many rows of the log are not folded. The turn is held. */
 int64_t ct_fold_backlog(const ct_store *store);

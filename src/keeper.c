@@ -55,7 +55,7 @@ static ctrack_status care_for_log(ct_store *store, ctrack_error *error)
 {
     ct_wal_measure(store);
     ctrack_status status = ct_wal_is_due(store) ? ct_store_checkpoint(store, error) : CTRACK_OK;
-    return status == CTRACK_OK && ct_wal_is_large(store) ? ct_store_shrink(store, error) : status;
+    return status == CTRACK_OK && ct_wal_is_large(store) ? ct_store_shrink(store, false, error) : status;
 }
 
 /* Looks what is to be done. *fold: the log should be folded. *large: there is space to be given back. */
@@ -77,7 +77,7 @@ static ctrack_status work(ctrack *tracker, bool *large, ctrack_error *error)
     bool fold = false;
     ctrack_status status = look(tracker, &fold, large, error);
     if (status == CTRACK_OK && fold) {
-        status = ct_fold_log(tracker, &tracker->keeper.stopping, error);
+        status = ct_fold_log(tracker, &tracker->keeper.stopping, NULL, error);
     }
     return status;
 }

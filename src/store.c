@@ -524,9 +524,9 @@ static ctrack_status start_over(ct_store *store, ctrack_error *error)
     return status;
 }
 
-ctrack_status ct_store_shrink(ct_store *store, ctrack_error *error)
+ctrack_status ct_store_shrink(ct_store *store, bool wholly, ctrack_error *error)
 {
-    ctrack_status status = ct_wal_is_short(store) ? CTRACK_OK : start_over(store, error);
+    ctrack_status status = ct_wal_is_short(store) && !wholly ? CTRACK_OK : start_over(store, error);
     if (status != CTRACK_OK || !ct_wal_is_short(store)) {
         return status;
     }

@@ -203,8 +203,8 @@ ctrack_status ct_store_text(sqlite3_stmt *statement, int column, const char **te
 ctrack_status ct_store_checkpoint(ct_store *store, ctrack_error *error);
 /** The same where the disk is full: first cuts off the room that the log has. */
 ctrack_status ct_store_reclaim(ct_store *store, ctrack_error *error);
-/** Gives the space of a log back that was long, as far as nobody needs what is in it. */
-ctrack_status ct_store_shrink(ct_store *store, ctrack_error *error);
+/** Starts a log over that is long, or with `wholly` any, and gives its space back, unless somebody needs what is in it. */
+ctrack_status ct_store_shrink(ct_store *store, bool wholly, ctrack_error *error);
 
 /** Sizes in bytes: of the file, and of its write-ahead log. */
 void ct_store_sizes(const ct_store *store, uint64_t *file, uint64_t *wal);

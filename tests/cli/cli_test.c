@@ -23,8 +23,8 @@ static void test_help_and_version_go_to_stdout(void **state)
     assert_string_equal(err, "");
     assert_exit(DONE, RUN(f, "--version"));
     assert_string_equal(out, "ctrack " CTRACK_VERSION "\n");
-    static const char *const commands[] = {"update",   "get",   "list",   "wait",  "watch",  "dump",   "restore",
-                                           "snapshot", "check", "forget", "stats", "models", "migrate"};
+    static const char *const commands[] = {"update",   "get",   "list",   "wait", "watch", "dump",   "restore",
+                                           "snapshot", "check", "forget", "fold", "stats", "models", "migrate"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         assert_exit(DONE, RUN(f, "--help"));
         assert_contains(out, commands[i]);
@@ -74,6 +74,9 @@ static void test_a_wrong_command_line_is_status_2(void **state)
         LIST("get", "p.db", "a:b:c", "--busy-timeout", "soon"),
         LIST("forget"),
         LIST("forget", "p.db", "a:b"),
+        LIST("fold"),
+        LIST("fold", "p.db", "q.db"),
+        LIST("fold", "p.db", "--all"),
         LIST("migrate"),
         LIST("migrate", "p.db", "q.db"),
         LIST("migrate", "p.db", "--dry-run=yes"),
@@ -702,6 +705,7 @@ static void test_a_full_disk_does_not_look_good(void **state)
         LIST("list", "p.db", "--format", "json"),
         LIST("models", "p.db"),
         LIST("stats", "p.db"),
+        LIST("fold", "p.db"),
         LIST("migrate", "p.db"),
         LIST("watch", "p.db", "--count", "2"),
         LIST("dump", "p.db"),

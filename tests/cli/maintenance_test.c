@@ -76,6 +76,29 @@ static void test_forget_makes_no_tracker_of_what_is_none(void **state)
     assert_int_equal(db_integer_once(name_in(f, "other.db"), "SELECT count(*) FROM sqlite_schema"), 1);
 }
 
+/* ---------------------------------------------------------------- fold */
+
+static void test_fold_folds_the_log_and_says_so(void **state)
+{
+    fixture *f = *state;
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=1"));
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=2", "d:e:f=1"));
+    assert_exit(DONE, RUN(f, "fold", "p.db"));
+    assert_contains(out, "p.db: 3 rows folded; write-ahead log: ");
+    assert_string_equal(err, "");
+    assert_exit(DONE, RUN(f, "fold", "p.db"));
+    assert_contains(out, "p.db: 0 rows folded; write-ahead log: ");
+    assert_exit(DONE, RUN(f, "get", "p.db", "a:b:c"));
+    assert_string_equal(out, "2\n");
+}
+
+static void test_fold_makes_no_file(void **state)
+{
+    fixture *f = *state;
+    assert_exit(OUTPUT, RUN(f, "fold", "p.db"));
+    assert_contains(err, "there is no such file");
+}
+
 /* ---------------------------------------------------------------- migrate */
 
 static void test_migrate_says_from_which_to_which(void **state)
@@ -226,6 +249,8 @@ static void test_stats_tell_what_the_wal_has_room_for(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_fold_folds_the_log_and_says_so),
+        TEST(test_fold_makes_no_file),
         TEST(test_forget_drops_keys_durably),
         TEST(test_forget_names_what_was_never_seen_and_is_status_1_if_all_was),
         TEST(test_forget_reads_keys_from_lines),

@@ -386,7 +386,7 @@ void run_fold(run *r, int tracker)
         return;
     }
     bool broken = is_broken(r, tracker);
-    ctrack_status status = ct_fold_log(r->trackers[tracker], &stop, &error);
+    ctrack_status status = ct_fold_log(r->trackers[tracker], &stop, NULL, &error);
     fault_pause();
     judge(r, tracker, "folding", status, &error, broken);
     expect_memory(r, tracker, "folding");

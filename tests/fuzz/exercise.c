@@ -157,7 +157,7 @@ static void fold(ctrack *tracker)
 {
     static const atomic_bool stop;
     ctrack_error error;
-    ctrack_status status = ct_fold_log(tracker, &stop, &error);
+    ctrack_status status = ct_fold_log(tracker, &stop, NULL, &error);
     if (sound || status != CTRACK_ABORTED) { /* the log's state does not stay what it was */
         judge("folding", status, &error);
     }

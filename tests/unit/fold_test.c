@@ -14,7 +14,7 @@
 static ctrack_status fold(fixture *f)
 {
     static const atomic_bool stop;
-    return ct_fold_log(f->tracker, &stop, &f->error);
+    return ct_fold_log(f->tracker, &stop, NULL, &f->error);
 }
 
 /* Brings many keys to an index. */

@@ -30,7 +30,7 @@ struct command {
 
 extern const struct command command_dump, command_get, command_list, command_restore, command_update, command_wait;
 extern const struct command command_forget, command_migrate, command_models, command_stats, command_watch;
-extern const struct command command_check, command_snapshot;
+extern const struct command command_check, command_fold, command_snapshot;
 
 /* ---------------------------------------------------------------- outcomes */
 

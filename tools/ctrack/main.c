@@ -20,9 +20,9 @@
 #include "output.h"
 
 static const struct command *const commands[] = {
-    &command_update, &command_get,     &command_list,     &command_wait,  &command_watch,
-    &command_dump,   &command_restore, &command_snapshot, &command_check, &command_forget,
-    &command_stats,  &command_models,  &command_migrate,
+    &command_update, &command_get,     &command_list,     &command_wait,    &command_watch,
+    &command_dump,   &command_restore, &command_snapshot, &command_check,   &command_forget,
+    &command_fold,   &command_stats,   &command_models,   &command_migrate,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -20,7 +20,7 @@ _ctrack_options() {
 }
 
 _ctrack() {
-    local commands="update get list wait watch dump restore snapshot check forget stats models migrate"
+    local commands="update get list wait watch dump restore snapshot check forget fold stats models migrate"
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
