@@ -678,5 +678,6 @@ ctrack_status ct_fold_nearly_all(ctrack *tracker, ctrack_error *error)
 
 int64_t ct_fold_backlog(const ct_store *store)
 {
-    return store->seen_seq - store->folded_seq;
+    int64_t backlog = store->seen_seq - store->folded_seq;
+    return backlog > 0 ? backlog : 0; /* what others have appended may be folded before it is seen */
 }

@@ -14,10 +14,8 @@
 /* A tracker that closes folds if so many rows have been left, and for so long. */
 #define CLOSING_ROWS 4096
 #define CLOSING_NANOSECONDS INT64_C(50000000)
-/* After a failure the keeper rests this long. When a log that was long is still needed it looks again after as long, and
- * then after twice as long each time. */
+/* After a failure the keeper rests this long, and it looks as often whether a log that was long is still needed. */
 #define REST_NANOSECONDS INT64_C(1000000000)
-#define LONGEST_PAUSE_NANOSECONDS (64 * REST_NANOSECONDS)
 
 int ct_keeper_init(ct_keeper *keeper)
 {
@@ -99,16 +97,13 @@ static void *run(void *argument)
 {
     ctrack *tracker = argument;
     bool rests = false;
-    int64_t deadline = CT_NEVER, pause = REST_NANOSECONDS;
+    int64_t deadline = CT_NEVER;
     while (wait_for_work(&tracker->keeper, rests, deadline)) {
         ctrack_error error;
         bool large = false;
         ctrack_status status = work(tracker, &large, &error);
         rests = status != CTRACK_OK && status != CTRACK_ABORTED;
-        pause = !large ? REST_NANOSECONDS : pause < LONGEST_PAUSE_NANOSECONDS ? 2 * pause : pause;
-        deadline = rests   ? ct_clock_monotonic() + REST_NANOSECONDS
-                   : large ? ct_clock_monotonic() + pause / 2
-                           : CT_NEVER;
+        deadline = rests || large ? ct_clock_monotonic() + REST_NANOSECONDS : CT_NEVER;
         deadline = status == CTRACK_ABORTED ? ct_clock_monotonic() : deadline; /* what is left is folded anew */
         atomic_store(&tracker->keeper.watches, large);
         if (rests) {

@@ -91,7 +91,8 @@ static const char *const texts[CT_STATEMENTS] = {
     [CT_FOLD_RAISE] = RAISE "(?,?,?)" IF_HIGHER,
     [CT_FOLD_RAISE_MANY] = RAISE MANY("(?,?,?)") IF_HIGHER,
     [CT_FOLD_SET] = "UPDATE main.ctrack_fold SET folded_seq = ?1",
-    [CT_TOUCH] = "UPDATE main.ctrack_fold SET folded_seq = folded_seq",
+    /* Changes the last bit, and done again changes it back: SQLite would not write a page that stays the same. */
+    [CT_TOUCH] = "UPDATE main.ctrack_fold SET folded_seq = (folded_seq | 1) - (folded_seq & 1)",
     [CT_FOLD_REWOUND] = "SELECT 1 FROM main.ctrack_advance WHERE seq > ?1 AND seq <= ?2 AND operation_index IS NULL",
     [CT_FOLD_TRIM] = "DELETE FROM main.ctrack_advance WHERE seq <= ?1",
     [CT_CLEAR_READ_MODEL] =
@@ -517,6 +518,7 @@ static ctrack_status start_over(ct_store *store, ctrack_error *error)
         return status;
     }
     status = ct_store_run(store, CT_TOUCH, "start the log over", error);
+    status = status == CTRACK_OK ? ct_store_run(store, CT_TOUCH, "start the log over", error) : status;
     if (status == CTRACK_OK) {
         return ct_store_commit(store, error);
     }
