@@ -13,10 +13,10 @@ complain() {
     failures=$((failures + 1))
 }
 
-# same WHAT EXPECTED FOUND: both are lists, one item a line.
+# same WHAT EXPECTED FOUND: both are lists, one item a line; an empty line is none.
 same() {
     local difference
-    if ! difference=$(diff <(sort -u <<<"$2") <(sort -u <<<"$3")); then
+    if ! difference=$(diff <(sort -u <<<"$2" | sed '/^$/d') <(sort -u <<<"$3" | sed '/^$/d')); then
         complain "$1 differs from --help ('<' is missing, '>' is too much):"
         complain "$difference"
     fi
