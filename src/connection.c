@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "guard.h"
+#include "shmlock.h"
 #include "sql.h"
 #include "sync.h"
 
@@ -44,6 +45,7 @@ ctrack_status ct_connection_open(const char *name, int mode, const char *doing, 
     if (status != CTRACK_OK) {
         return status;
     }
+    ct_shmlock_keep();
     int flags = mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
     atomic_store(&opened_by, ct_fork_generation());
     atomic_fetch_add(&connections, 1);

@@ -170,7 +170,8 @@ typedef struct others {
     const ct_guard *guard;
     long long self;
     unsigned major, minor;
-    bool known, on_file, on_index;
+    bool known, on_file;
+    unsigned on_index; /* so many use -shm; of them, we once */
 } others;
 
 static void find_own(const held *one, void *argument)
@@ -186,13 +187,11 @@ static void find_own(const held *one, void *argument)
 static void find_others(const held *one, void *argument)
 {
     others *o = argument;
-    if (one->posix && one->process == o->self) {
-        return;
-    }
-    o->on_file = o->on_file || (one->inode == o->guard->file.number && one->major == o->major &&
+    bool own = one->posix && one->process == o->self;
+    o->on_file = o->on_file || (!own && one->inode == o->guard->file.number && one->major == o->major &&
                                 one->minor == o->minor && one->last >= SHARED_FIRST);
-    o->on_index =
-        o->on_index || (one->inode == o->guard->index.number && one->first <= IN_USE_BYTE && one->last >= IN_USE_BYTE);
+    o->on_index +=
+        one->inode == o->guard->index.number && one->first <= IN_USE_BYTE && one->last >= IN_USE_BYTE ? 1 : 0;
 }
 
 static bool others_are_elsewhere(const ct_guard *guard)
@@ -202,7 +201,7 @@ static bool others_are_elsewhere(const ct_guard *guard)
     }
     others o = {.guard = guard, .self = own_process()};
     bool known = look_at_locks(find_own, &o) && o.known && look_at_locks(find_others, &o);
-    return known && o.on_file && !o.on_index;
+    return known && o.on_file && o.on_index < 2;
 }
 
 /* ---------------------------------------------------------------- descriptors */
