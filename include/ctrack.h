@@ -110,6 +110,10 @@
  * - A new file is for its owner only; SQLite's files beside it are as it is. Who may write in its directory can put
  *   other files in the place of all of them, so keep it in a directory that only trusted users can write: not in /tmp.
  *   Who owns a file that is there already is not looked at.
+ * - The host may read and close the file, its -wal and its -shm, by itself or with another copy of SQLite: the locks that
+ *   POSIX lets it drop so are held twice, or are not of that kind. For this the fcntl() of SQLite's VFS "unix" is
+ *   replaced once a tracker is opened, and takes the locks on -shm of every database in the process through F_OFD_SETLK,
+ *   where there is one.
  * - A disk that fails while it is read may be called CTRACK_CORRUPT: SQLite does not tell the two apart.
  *
  * ## Conventions

@@ -325,7 +325,7 @@ static const struct kind {
     {"hold-lock", ANYWHERE, 6, 0, false, NULL, HOST_HOLD_LOCK},
     {"read-long", ANYWHERE, 6, 0, false, NULL, HOST_READ_LONG},
     {"back-up", ANYWHERE, 5, 0, false, back_up, HOST_BACK_UP},
-    {"restore", ANYWHERE, 0, 0, false, restore, HOST_RESTORE},
+    {"restore", ANYWHERE, 8, 0, false, restore, HOST_RESTORE},
     {"migrate", ANYWHERE, 6, 0, false, NULL, HOST_MIGRATE},
     {"alter-ours", ANYWHERE, 4, MAY(CORRUPT), false, NULL, HOST_ALTER_OURS},
     {"checkpoint", ANYWHERE, 4, 0, false, NULL, HOST_CHECKPOINT},
