@@ -61,8 +61,15 @@
  * - Index 0 and "never seen" are different: ctrack_get_latest() says CTRACK_NOT_FOUND for the latter.
  * - Do not use the file on a network file system: SQLite's write-ahead log needs shared memory.
  * - Do not remove, replace or truncate the file, nor its -wal and -shm, while anybody has it open. Trackers notice when
- *   it is gone, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
+ *   it is deleted, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
  *   damages that one (https://www.sqlite.org/howtocorrupt.html).
+ * - A file that is not under its name any more, but somewhere, or that is damaged, ends waits (CTRACK_IO,
+ *   CTRACK_CORRUPT, CTRACK_SCHEMA) if that lasts for three seconds; meanwhile updates are refused. What else is in the
+ *   way of looking at it (descriptors or memory are short, access is refused, a lock) ends none; the log callback is
+ *   told once. The file is looked at again, and once all is well new waits wait.
+ * - SQLite's backup API may put another state into the place of the file's content while trackers have it open (the
+ *   shell's `.restore`). They then say what the file says, once they look: progress may be lower, and what a wait had
+ *   reached is missing again. What has no ctrack tables, or others, is as a damaged file until it is put right.
  * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
  * - Two trackers with the same read model name on one file report for one and the same read model, in one process or in
  *   two. If two copies of a read model build tables of their own, give each a name of its own: else the faster copy's
@@ -321,6 +328,8 @@ CTRACK_API ctrack_status ctrack_get_latest(ctrack *tracker, const ctrack_key *ke
  * @param[in]  signal      May be NULL; shared by any number of waits on any trackers.
  * @param[out] promise     The caller releases it with ctrack_promise_release().
  * Returns: CTRACK_OK whenever a promise was made; the outcome is the promise's.
+ * Threads: a wait that is reached already starts none. One that pends on a file has the tracker look at it, on a thread
+ *          of its own, which the first one starts.
  * Errors:  CTRACK_INVALID for a bad coordinate, with its position; CTRACK_NO_MEMORY; CTRACK_CLOSED.
  */
 CTRACK_API ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinate *coordinates, size_t count,
@@ -328,7 +337,8 @@ CTRACK_API ctrack_status ctrack_wait_for(ctrack *tracker, const ctrack_coordinat
                                          ctrack_error *error);
 
 /**
- * Waits, blocking: ctrack_wait_for(), ctrack_promise_await() and ctrack_promise_release() in one call.
+ * Waits, blocking: ctrack_wait_for(), ctrack_promise_await() and ctrack_promise_release() in one call. What is reached
+ * already takes no memory, either.
  *
  * Returns: the outcome. When it is not CTRACK_OK the message says what was missing at the end:
  *          `timed out after 100 ms: 1 of 3 coordinates missing: doc-7:document:main needs 12, has 9`.
