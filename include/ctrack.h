@@ -413,9 +413,9 @@ struct sqlite3;
  * Errors: CTRACK_INVALID for a bad coordinate, for one that is longer than the connection's SQLITE_LIMIT_LENGTH lets
  *         through, for a database without our tables, or a connection of another copy of SQLite; CTRACK_SCHEMA when
  *         their schema is not this library's; CTRACK_CORRUPT when one of them is missing, a trigger, temporary ones
- *         included, hangs on it, or the log has no number left, see ctrack_update(); CTRACK_BUSY, CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is
- *         staged then; see SQLite on which of these roll the caller's transaction back
- *         (https://www.sqlite.org/lang_transaction.html).
+ *         included, hangs on it, or the log has no number left, see ctrack_update(); CTRACK_BUSY, CTRACK_READ_ONLY,
+ *         CTRACK_FULL, CTRACK_IO, CTRACK_NO_MEMORY. Nothing is staged then; see SQLite on which of these roll the
+ *         caller's transaction back (https://www.sqlite.org/lang_transaction.html).
  */
 CTRACK_API ctrack_status ctrack_stage(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
                                       size_t count, ctrack_error *error);
@@ -665,7 +665,10 @@ typedef enum ctrack_export_mode {
 
 /**
  * Makes a tracker file of its own from this tracker: all read models of its file as of one moment, while others go on
- * writing to it. Of a tracker in memory: its own progress. Other tables of the file's database do not come along.
+ * writing to it. Of a tracker in memory: its own progress. Other tables of the file's database do not come along,
+ * nor what is left in it of rows that were deleted: unless the file has been the tracker's alone ever since it was made
+ * (and SQLite's VACUUM and backup have not been used on it, after which that cannot be told), the copy is written row by
+ * row, which takes several times as long.
  *
  * The new file is one file, which can be moved, archived, and read where nothing can be written; opened for writing, it
  * becomes a live tracker's file (with SQLite's write-ahead log beside it). It has the permissions of the tracker's file

@@ -6,10 +6,13 @@
  * The source is read through a second connection, in one read transaction: in write-ahead mode that is a snapshot, and
  * holds no writer up. (Nor does a checkpoint wait for it, see store.h.)
  *
- * Two ways lead to the copy. A file that holds nothing but the tracker is copied page by page with SQLite's backup: in
- * pieces, which is safe from starting over because the read transaction stands. In a database that is shared with other
- * tables, ours are made anew by the migrations and filled row by row; measured, that takes several times as long, and
- * copying the tables with INSERT … SELECT still three times, since every row is looked for in every tree.
+ * Two ways lead to the copy. A file in which there never was anything but the tracker (ct_migrate_untouched()) is
+ * copied page by page with SQLite's backup: in pieces, which is safe from starting over because the read transaction
+ * stands. From any other database ours are made anew by the migrations and filled row by row: pages would bring along
+ * what other tables have left in them. Deleted rows stay in free pages, and in the free parts of pages that are in use
+ * again, unless SQLite was told to wipe them (https://www.sqlite.org/pragma.html#pragma_secure_delete). Measured, that
+ * takes several times as long; with INSERT … SELECT or VACUUM INTO still three times, since every row is looked for in
+ * every tree, or written anew.
  *
  * What is written is forced to the disk in pieces too. In one go, at the end, other writers' commits would wait behind
  * it in the file system: measured, for as long as the disk needs for the whole file.
@@ -60,7 +63,7 @@ static ctrack_status copy_pages(sqlite3 *source, sqlite3 *target, const ct_newfi
     if (status == CTRACK_OK && code != SQLITE_DONE) {
         status = ct_sql_fail(target, finished != SQLITE_OK ? finished : code, "copy the file", error);
     }
-    return status;
+    return status == CTRACK_OK ? ct_migrate_mark(target, error) : status;
 }
 
 /* ---------------------------------------------------------------- row by row */
@@ -209,32 +212,22 @@ static ctrack_status write_memory(ctrack *tracker, sqlite3 *target, ct_reporter 
 
 /* ---------------------------------------------------------------- from a file */
 
-/* Whether there is nothing in the database but what the migrations make. */
-static ctrack_status is_ours_alone(sqlite3 *source, bool *alone, ctrack_error *error)
-{
-    int64_t others = 0;
-    ctrack_status status = ct_sql_integer(
-        source, "SELECT count(*) FROM main.sqlite_schema WHERE tbl_name NOT LIKE 'ctrack\\_%' ESCAPE '\\'", &others,
-        error);
-    *alone = others == 0;
-    return status;
-}
-
 static ctrack_status copy_store(const ct_store *live, sqlite3 *target, const ct_newfile *file, ct_reporter *reporter,
                                 ctrack_error *error)
 {
     ct_store *source = NULL;
-    bool alone = false;
+    int64_t untouched = 0;
     ctrack_status status = ct_store_check_file(live, error);
     status = status == CTRACK_OK ? ct_store_open_second(live, &source, error) : status;
     /* Each page is read once: a large cache would only be filled. */
     status = status == CTRACK_OK ? ct_sql_exec(source->db, "PRAGMA main.cache_size = 256", "set up the copy", error)
                                  : status;
     status = status == CTRACK_OK ? ct_store_run(source, CT_BEGIN, "begin to read", error) : status;
-    status = status == CTRACK_OK ? is_ours_alone(source->db, &alone, error) : status; /* the transaction reads now */
+    /* The transaction reads now. */
+    status = status == CTRACK_OK ? ct_migrate_untouched(source->db, &untouched, error) : status;
     if (status == CTRACK_OK) {
-        status = alone ? copy_pages(source->db, target, file, reporter, error)
-                       : copy_tables(source->db, target, reporter, error);
+        status = untouched != 0 ? copy_pages(source->db, target, file, reporter, error)
+                                : copy_tables(source->db, target, reporter, error);
     }
     ct_store_close(source);
     return status;
@@ -260,7 +253,8 @@ static ctrack_status check_copy(sqlite3 *target, ct_reporter *reporter, ctrack_e
 /* Nobody else knows the file, and it is thrown away if anything fails: no journal on the disk, no sync of SQLite's. */
 static ctrack_status open_target(const ct_newfile *file, sqlite3 **target, ctrack_error *error)
 {
-    ctrack_status status = ct_connection_open(file->temporary, SQLITE_OPEN_READWRITE, "open the new file", target, error);
+    ctrack_status status =
+        ct_connection_open(file->temporary, SQLITE_OPEN_READWRITE, "open the new file", target, error);
     if (status != CTRACK_OK) {
         return status;
     }

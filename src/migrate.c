@@ -64,20 +64,64 @@ static ctrack_status apply_one(sqlite3 *db, const ct_migration *migration, ctrac
     return status == CTRACK_OK ? ct_sql_exec(db, record, doing, error) : status;
 }
 
+/*
+ * The mark of a file in which nobody but ctrack has ever changed the schema. SQLite counts these changes in the file's
+ * header, VACUUM and what its backup writes included (https://www.sqlite.org/pragma.html#pragma_schema_version). Of a
+ * file that was new the first migration sets that number to one of its own, its time, which no counting comes to. It
+ * stays as long as nobody changes anything.
+ */
+#define MARK "(SELECT applied_at & 2147483647 FROM main.ctrack_migration WHERE version = 1)"
+
+static ctrack_status is_new(sqlite3 *db, int64_t *is, ctrack_error *error)
+{
+    return ct_sql_integer(
+        db, "SELECT page_count <= 1 AND schema_version = 0 FROM pragma_page_count, pragma_schema_version", is, error);
+}
+
+ctrack_status ct_migrate_untouched(sqlite3 *db, int64_t *is, ctrack_error *error)
+{
+    return ct_sql_integer(db, "SELECT schema_version = " MARK " FROM pragma_schema_version", is, error);
+}
+
+ctrack_status ct_migrate_mark(sqlite3 *db, ctrack_error *error)
+{
+    char set[60];
+    int64_t mark = 0;
+    ctrack_status status = ct_sql_integer(db, "SELECT " MARK, &mark, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
+    sqlite3_snprintf(sizeof set, set, "PRAGMA main.schema_version = %lld", (long long)mark);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+    status = ct_sql_exec(db, set, "mark the file", error);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return status;
+}
+
+/* In a transaction: applies the next migration, if there is one. Read under the lock: others may be migrating too. */
+static ctrack_status apply_next(sqlite3 *db, bool *done, ctrack_error *error)
+{
+    int version = 0;
+    int64_t untouched = 0;
+    ctrack_status status = version_of(db, &version, error);
+    *done = version == ct_migrations_count;
+    if (status != CTRACK_OK || *done) {
+        return status;
+    }
+    status = is_new(db, &untouched, error);
+    status = status == CTRACK_OK ? ct_sql_exec(db, ledger, "create the schema", error) : status;
+    status = status == CTRACK_OK ? apply_one(db, &ct_migrations[version], error) : status;
+    return status == CTRACK_OK && untouched != 0 ? ct_migrate_mark(db, error) : status;
+}
+
 ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error)
 {
-    for (;;) {
+    for (bool done = false; !done;) {
         ctrack_status status = ct_sql_exec(db, "BEGIN IMMEDIATE", "lock the file", error);
         if (status != CTRACK_OK) {
             return status;
         }
-        int version = 0; /* read under the lock: another process may be migrating too */
-        status = version_of(db, &version, error);
-        bool done = version == ct_migrations_count;
-        if (status == CTRACK_OK && !done) {
-            status = ct_sql_exec(db, ledger, "create the schema", error);
-            status = status == CTRACK_OK ? apply_one(db, &ct_migrations[version], error) : status;
-        }
+        status = apply_next(db, &done, error);
         if (status == CTRACK_OK) {
             status = ct_sql_exec(db, "COMMIT", "commit a migration", error);
         }
@@ -85,10 +129,8 @@ ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error)
             sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
             return status;
         }
-        if (done) {
-            return CTRACK_OK;
-        }
     }
+    return CTRACK_OK;
 }
 
 /* Where the next character is that counts. */

@@ -25,4 +25,12 @@ ctrack_status ct_migrate_check(sqlite3 *db, int *version, ctrack_error *error);
 /** Applies what is missing. */
 ctrack_status ct_migrate_apply(sqlite3 *db, ctrack_error *error);
 
+/**
+ * Whether nobody but ctrack has ever changed the schema of the database, so that no other table ever was in it; else
+ * it is not known. In a transaction.
+ */
+ctrack_status ct_migrate_untouched(sqlite3 *db, int64_t *is, ctrack_error *error);
+/** Has a copy of an untouched database pass for one, too. The connection is one that distrusts (store.h). */
+ctrack_status ct_migrate_mark(sqlite3 *db, ctrack_error *error);
+
 #endif
