@@ -102,14 +102,17 @@ static ct_ticket *take_readers(ct_turn *turn)
 
 void ct_turn_lend(ct_turn *turn)
 {
-    ct_ticket *own = turn->first, *reader = take_readers(turn);
+    ct_ticket *borrower = turn->borrower, *own = borrower != NULL ? borrower : turn->first;
+    ct_ticket *reader = take_readers(turn);
     while (reader != NULL) {
         ct_ticket *next = reader->next; /* read before its thread may go on */
         reader->lender = own;
+        turn->borrower = reader;
         ct_gate_open(&reader->gate);
         ct_gate_wait(&own->gate, CT_NEVER);
         reader = next;
     }
+    turn->borrower = borrower;
 }
 
 void ct_turn_gather(ct_turn *turn, ct_ticket *own)

@@ -24,7 +24,7 @@
  *
  * SQLite's writer lock may be held by others for long. Whoever has the turn and does not get that lock does not sleep on
  * it: between two tries, when no transaction is open and nothing is on its way to the board, it lends the turn to the
- * queued tickets that only read, such as a follower's. Each gives it back to the lender. So what others commit is seen,
+ * queued tickets that only read, such as a follower's. Each gives it back to the lender, and may lend it itself. So what others commit is seen,
  * and waits wake, whoever waits for a lock. A lender serves those who have queued by then, and tries again: whoever reads
  * all the time does not keep it from trying.
  *
@@ -55,7 +55,8 @@ typedef struct ct_turn {
     ct_ticket *first, *last; /* lock */
     size_t updates;          /* lock; in the queue */
     size_t awaited;          /* lock; the head sleeps until there are as many, 0: it does not */
-    /* the rest is the head's */
+    /* the rest is the holder's */
+    ct_ticket *borrower;    /* who has it, if it is lent; else NULL */
     size_t active;          /* updates in the last group, and behind it when it was done */
     int64_t patience;       /* nanoseconds to sleep for them */
     unsigned backoff, skip; /* groups not to sleep for after the next disappointment, and still to come */

@@ -78,6 +78,50 @@ static void test_the_turn_is_lent_to_those_that_read_in_order_and_comes_back(voi
     ct_turn_destroy(&turn);
 }
 
+typedef struct lender {
+    guest guest;
+    guest *next; /* queues while this one has the turn, which is lent to it */
+} lender;
+
+static void *lend_on(void *argument)
+{
+    lender *l = argument;
+    ct_turn *turn = l->guest.order->turn;
+    ct_ticket ticket = {.reads = true};
+    ct_turn_take(turn, &ticket);
+    l->next->thread = thread_start(have_a_turn, l->next);
+    await_queue(turn, 2);
+    ct_turn_lend(turn);
+    l->guest.order->names[l->guest.order->count++] = l->guest.name;
+    ct_turn_pass(turn, &ticket, &ticket);
+    return NULL;
+}
+
+static void test_whoever_has_borrowed_the_turn_may_lend_it(void **state)
+{
+    ct_turn turn;
+    order o = {.turn = &turn};
+    guest inner = {&o, 'i', true, 0}, after = {&o, 'a', true, 0};
+    lender outer = {{&o, 'o', true, 0}, &inner};
+    (void)state;
+    assert_int_equal(ct_turn_init(&turn), 0);
+    ct_ticket own = {0};
+    ct_turn_take(&turn, &own);
+    outer.guest.thread = thread_start(lend_on, &outer);
+    await_queue(&turn, 2);
+    ct_turn_lend(&turn);
+    assert_string_equal(o.names, "io");
+    after.thread = thread_start(have_a_turn, &after);
+    await_queue(&turn, 2);
+    ct_turn_lend(&turn);
+    assert_string_equal(o.names, "ioa");
+    ct_turn_pass(&turn, &own, &own);
+    thread_join(outer.guest.thread);
+    thread_join(inner.thread);
+    thread_join(after.thread);
+    ct_turn_destroy(&turn);
+}
+
 /* ---------------------------------------------------------------- while the file is locked */
 
 typedef struct writing {
@@ -264,6 +308,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_turn_is_lent_to_those_that_read_in_order_and_comes_back),
+        TEST(test_whoever_has_borrowed_the_turn_may_lend_it),
         TEST_ON_FILE(test_waits_wake_while_an_update_waits_for_the_lock),
         TEST_ON_FILE(test_waits_wake_while_a_hydrate_waits_for_the_lock),
         TEST_ON_FILE(test_waits_wake_while_a_forget_waits_for_the_lock),
