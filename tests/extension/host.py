@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 
 extension, ctrack, directory = sys.argv[1:]
 if not hasattr(sqlite3.Connection, "enable_load_extension"):
@@ -40,6 +41,18 @@ assert db.execute("SELECT ctrack_stage(NULL, ?)", (token(13),)).fetchone()[0] ==
 assert satisfied(13) == 1
 db.execute("ROLLBACK")
 assert satisfied(13) == 0
+
+# While another connection writes, it waits as long as the connection's timeout says, 5 seconds.
+writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+for begin, end in (("SELECT 1", "SELECT 1"), ("BEGIN", "COMMIT")):
+    writer.execute("BEGIN IMMEDIATE")
+    leaving = threading.Timer(0.2, writer.execute, ("ROLLBACK",))
+    leaving.start()
+    db.execute(begin)
+    assert db.execute("SELECT ctrack_stage(NULL, ?)", (token(12),)).fetchone()[0] == 1
+    db.execute(end)
+    leaving.join()
+
 try:
     db.execute("SELECT ctrack_stage(NULL, 'no token')")
     sys.exit("text that is no token was taken")

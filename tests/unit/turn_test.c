@@ -161,7 +161,7 @@ static ctrack_status by_fold(ctrack *tracker)
 {
     static const atomic_bool never;
     const ctrack_coordinate c = at("own", 3);
-    ctrack_status status = ct_fold_log(tracker, &never, NULL);
+    ctrack_status status = ct_fold_log(tracker, &never, NULL, NULL);
     return status == CTRACK_OK ? ctrack_update(tracker, &c, 1, NULL) : status;
 }
 
