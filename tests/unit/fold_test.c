@@ -220,6 +220,39 @@ static void test_others_may_fold_between_two_pieces(void **state)
     assert_folded(f, KEYS + 1);
 }
 
+/* An older state, in which the same numbers and ids stand for other keys, is put into the place of the file's content. */
+static void put_back(ctrack *other)
+{
+    struct sqlite3 *target = db_open(ct_store_path(other->store)), *source = NULL;
+    char path[300];
+    snprintf(path, sizeof path, "%s.old", ct_store_path(other->store));
+    sqlite3_open(path, &source);
+    sqlite3_backup *backup = sqlite3_backup_init(target, "main", source, "main");
+    sqlite3_backup_step(backup, -1);
+    sqlite3_backup_finish(backup);
+    sqlite3_close(source);
+    db_close(target);
+}
+
+static void test_another_state_of_the_file_between_two_pieces_gives_the_fold_up(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    snprintf(path, sizeof path, "%s.old", f->path);
+    ctrack *old = open_file(path);
+    for (int64_t index = 1; index <= 3; index++) {
+        update(old, "other", index);
+    }
+    close_tracker(&old);
+    assert_status(fold_while(f, "ROLLBACK", put_back), CTRACK_ABORTED);
+    assert_status(fold(f), CTRACK_ABORTED); /* nor is one begun before the tracker has followed */
+    assert_int_equal(number(f, "SELECT folded_seq FROM ctrack_fold"), 0);
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_folded(f, 1);
+    assert_int_equal(latest(f->tracker, "other"), 3);
+    assert_int_equal(latest(f->tracker, "doc-1"), NEVER_SEEN);
+}
+
 /* ---------------------------------------------------------------- in bounded steps */
 
 /* How many rows statements have raised in the transaction under way, and at most in any. */
@@ -346,6 +379,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_forget_between_two_pieces_gives_the_fold_up),
         TEST_ON_FILE(test_a_forget_that_has_been_trimmed_gives_the_fold_up_too),
         TEST_ON_FILE(test_others_may_fold_between_two_pieces),
+        TEST_ON_FILE(test_another_state_of_the_file_between_two_pieces_gives_the_fold_up),
         TEST_ON_FILE(test_forgetting_a_key_folds_little_in_its_transaction),
         TEST_ON_FILE(test_a_log_is_folded_and_trimmed_part_by_part),
         TEST_ON_FILE(test_closing_folds_what_nobody_has_folded),
