@@ -23,6 +23,9 @@ typedef struct play_sequence {
     size_t count;
 } play_sequence;
 
+/** A state for fault_draw() of any number: those of neighbours have nothing in common. */
+unsigned long long play_random(unsigned long long number);
+
 /** How many calls there are, their names, and the one of a name (-1: none). */
 extern const int play_calls;
 const char *play_name(int call);

@@ -8,7 +8,7 @@
  * is in between. The others are drawn. A sequence that fails is shortened as long as it fails, and printed so that
  * --replay plays it again.
  *
- * --sequences N, --seed N; --replay "call/number …" plays one, and says what it does.
+ * --sequences N, --first N (from 0), --seed N; --replay "call/number …" plays one, and says what it does.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static void add(play_sequence *sequence, int call, unsigned long long *random)
 
 static unsigned draw(unsigned long long *random, unsigned below)
 {
-    return (unsigned)(fault_draw(random) % below);
+    return (unsigned)((fault_draw(random) >> 20) % below);
 }
 
 /* Something to call others on; half of the time both trackers may be of one read model. */
@@ -125,8 +125,7 @@ static play_sequence draw_sequence(unsigned long long *random)
 /* Sequence `number` of a seed, whatever else is played. */
 static play_sequence sequence_of(unsigned long long seed, unsigned long number)
 {
-    unsigned long long random = (seed * 0x9E3779B97F4A7C15ULL + number * 0xD1B54A32D192ED03ULL) | 1;
-    draw(&random, 2);
+    unsigned long long random = play_random(play_random(seed) + number);
     return number < made() ? make(number, &random) : draw_sequence(&random);
 }
 
@@ -230,6 +229,7 @@ int main(int argc, char **argv)
     fault_options(argc, argv);
     unsigned long long seed = fault_option("seed", (unsigned long long)time(NULL));
     unsigned long wanted = (unsigned long)fault_option("sequences", 50000), played = 0;
+    unsigned long first = (unsigned long)fault_option("first", 0);
     const char *text = fault_text("replay", NULL);
     play_prepare(fault_directory());
     watch();
@@ -237,7 +237,7 @@ int main(int argc, char **argv)
     if (text != NULL) {
         result = replay(text);
     }
-    for (unsigned long number = 0; text == NULL && number < wanted && !fault_enough(); number++) {
+    for (unsigned long number = first; text == NULL && number < wanted && !fault_enough(); number++) {
         char problem[PLAY_TEXT];
         if (!fault_is_mine(number)) {
             continue;
