@@ -672,7 +672,8 @@ typedef enum ctrack_export_mode {
  *
  * The new file is one file, which can be moved, archived, and read where nothing can be written; opened for writing, it
  * becomes a live tracker's file (with SQLite's write-ahead log beside it). It has the permissions of the tracker's file
- * (of a tracker in memory: 0600). It appears under its name when it is complete, checked and on the disk; on an error
+ * (of a tracker in memory: 0600), or of the old file that it replaces; and its owner and group, as far as the process
+ * may give it away, which root may. It appears under its name when it is complete, checked and on the disk; on an error
  * there is nothing new, and an old file is as it was. (One exception: when only its name cannot be forced to the disk,
  * CTRACK_IO, it is there, and may be gone after a power cut.)
  *

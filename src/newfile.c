@@ -122,8 +122,10 @@ static ctrack_status complete(ct_newfile *file, const struct stat *like, ctrack_
     mode_t mode = S_IRUSR | S_IWUSR;
     if (like != NULL) {
         mode = like->st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
-        /* What a group may do is meant for that group, not for one that the maker happens to be in. */
-        if (fchown(file->descriptor, (uid_t)-1, like->st_gid) != 0) {
+        /* Root may give it away. What a group may do is meant for that group, not for one that the maker happens to be
+         * in. */
+        if (fchown(file->descriptor, like->st_uid, like->st_gid) != 0 &&
+            fchown(file->descriptor, (uid_t)-1, like->st_gid) != 0) {
             mode &= ~(mode_t)S_IRWXG;
         }
     }
@@ -220,7 +222,7 @@ static void remove_temporary(const ct_newfile *file)
 
 ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool replace, ctrack_error *error)
 {
-    ctrack_status status = complete(file, like, error);
+    ctrack_status status = complete(file, file->exists ? &file->old : like, error);
     if (status == CTRACK_OK) {
         status = replace ? replace_old(file, error) : take_name(file, error);
     }

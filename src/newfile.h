@@ -40,7 +40,8 @@ ctrack_status ct_newfile_sync(const ct_newfile *file, ctrack_error *error);
  * Forces the file to the disk and gives it its name. Nobody else has it open. Once it has its name only forcing that to
  * the disk can fail; then the file is there, and may be gone, or the old one back, after a power cut.
  *
- * @param[in] like     Whose permissions it gets; NULL: 0600.
+ * @param[in] like     Whose owner (as far as the process may give it away), group and permissions it gets, unless there
+ *                     was an old file, whose it gets; NULL: 0600.
  * @param[in] replace  Replaces an old file; else CTRACK_MISUSE when there is one by then.
  */
 ctrack_status ct_newfile_place(ct_newfile *file, const struct stat *like, bool replace, ctrack_error *error);

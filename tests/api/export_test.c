@@ -220,6 +220,48 @@ static void test_export_has_the_permissions_of_the_file(void **state)
     assert_int_equal(mode_of(path), 0640);
 }
 
+enum { OWNER = 65534, GROUP = 65533, OTHER_OWNER = 65532, OTHER_GROUP = 65531 }; /* of nobody's */
+
+static void give_away(const char *path, uid_t owner, gid_t group, mode_t mode)
+{
+    if (geteuid() != 0) {
+        print_message("SKIPPED: only root can give a file away: the owner of an export is NOT tested\n");
+        skip();
+    }
+    assert_int_equal(chown(path, owner, group), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void assert_belongs_to(const char *path, uid_t owner, gid_t group, mode_t mode)
+{
+    struct stat found;
+    assert_int_equal(stat(path, &found), 0);
+    assert_int_equal(found.st_uid, owner);
+    assert_int_equal(found.st_gid, group);
+    assert_int_equal(found.st_mode & 0777, mode);
+}
+
+static void test_export_by_root_belongs_to_the_owner_of_the_file(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    give_away(f->path, OWNER, GROUP, 0640);
+    assert_exported(f, path_in(f, "copy.db", path), CTRACK_EXPORT_NEW);
+    assert_belongs_to(path, OWNER, GROUP, 0640);
+}
+
+static void test_export_by_root_leaves_a_file_that_it_replaces_its_owner(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    give_away(f->path, OWNER, GROUP, 0640);
+    path_in(f, "copy.db", path);
+    assert_exported(f, path, CTRACK_EXPORT_NEW);
+    give_away(path, OTHER_OWNER, OTHER_GROUP, 0604);
+    assert_exported(f, path, CTRACK_EXPORT_REPLACE);
+    assert_belongs_to(path, OTHER_OWNER, OTHER_GROUP, 0604);
+}
+
 /* ---------------------------------------------------------------- while others write */
 
 enum { TOGETHER = 64 };
@@ -812,6 +854,8 @@ int main(int argc, char **argv)
         TEST_IN_MEMORY(test_tracker_in_memory_becomes_a_file),
         TEST_BOTH(test_tracker_without_progress_becomes_an_empty_file),
         TEST_ON_FILE(test_export_has_the_permissions_of_the_file),
+        TEST_ON_FILE(test_export_by_root_belongs_to_the_owner_of_the_file),
+        TEST_ON_FILE(test_export_by_root_leaves_a_file_that_it_replaces_its_owner),
         TEST_ON_FILE(test_export_is_of_one_moment_while_others_write),
         TEST(test_export_from_a_host_is_of_one_moment_while_others_write),
         TEST_ON_FILE(test_rewrite_during_the_copy_is_not_in_it),
