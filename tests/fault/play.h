@@ -30,7 +30,7 @@ unsigned long long play_random(unsigned long long number);
 extern const int play_calls;
 const char *play_name(int call);
 int play_find(const char *name);
-/** Those that nobody calls through the header (folding, a checkpoint, another's trim), and closing with opening anew. */
+/** What may come between two others: folding, a checkpoint, another's trim, and closing with opening anew. */
 int play_between(unsigned number);
 
 /** Makes what every sequence begins with. */
