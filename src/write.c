@@ -12,6 +12,7 @@
 void ct_write_idle(void *argument)
 {
     ctrack *tracker = argument;
+    atomic_store(&tracker->committing, false); /* what was committed before in this turn is published, or has failed */
     ct_board_cancel(tracker->board, &tracker->advances);
     ct_turn_lend(&tracker->turn);
 }

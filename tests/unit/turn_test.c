@@ -177,6 +177,19 @@ static ctrack_status by_checkpoint(ctrack *tracker)
     return status == CTRACK_OK ? ctrack_update(tracker, &c, 1, NULL) : status;
 }
 
+/* Whoever has committed may fold in the same turn. */
+static ctrack_status by_what_follows_a_commit(ctrack *tracker)
+{
+    const ctrack_coordinate c = at("own", 3);
+    ct_ticket ticket = {0};
+    ct_turn_take(&tracker->turn, &ticket);
+    atomic_store(&tracker->committing, true);
+    ctrack_status status = ct_store_begin(tracker->store, NULL);
+    ct_store_rollback(tracker->store);
+    ct_tracker_pass(tracker, &ticket, &ticket);
+    return status == CTRACK_OK ? ctrack_update(tracker, &c, 1, NULL) : status;
+}
+
 static void commit_foreign(struct sqlite3 *db, int64_t index)
 {
     char sql[200];
@@ -237,6 +250,11 @@ static void test_waits_wake_while_a_fold_waits_for_the_lock(void **state)
 static void test_waits_wake_while_a_checkpoint_waits_for_the_lock(void **state)
 {
     wakes_beside(state, by_checkpoint);
+}
+
+static void test_waits_wake_while_what_follows_a_commit_waits_for_the_lock(void **state)
+{
+    wakes_beside(state, by_what_follows_a_commit);
 }
 
 static void test_an_update_that_has_waited_builds_on_what_was_read_meanwhile(void **state)
@@ -314,6 +332,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_waits_wake_while_a_forget_waits_for_the_lock),
         TEST_ON_FILE(test_waits_wake_while_a_fold_waits_for_the_lock),
         TEST_ON_FILE(test_waits_wake_while_a_checkpoint_waits_for_the_lock),
+        TEST_ON_FILE(test_waits_wake_while_what_follows_a_commit_waits_for_the_lock),
         TEST_ON_FILE(test_an_update_that_has_waited_builds_on_what_was_read_meanwhile),
         TEST_ON_FILE(test_a_key_of_a_lazy_tracker_is_looked_up_while_its_checkpoint_waits_for_the_lock),
         TEST_ON_FILE(test_an_update_that_the_lock_is_kept_from_changes_nothing),
