@@ -234,7 +234,8 @@ typedef struct ctrack_options {
     const char *read_model;       /**< NULL: "default". Several read models share a file without seeing each other. */
     ctrack_durability durability; /**< default: CTRACK_DURABLE_FULL */
     /** Open an existing file for reading and waiting; updates are CTRACK_READ_ONLY. Without the right to write in the
-     * file's directory it works while a process that has it keeps the file open; SQLite needs the -shm file. */
+     * file's directory it works while a process that has it keeps the file open; SQLite needs the -shm file. On a
+     * read-only medium that goes for every file but an export, see ctrack_export(). */
     bool read_only;
     /** Leave progress in the file until a call needs all of it: any but ctrack_get_latest(), which looks its key up in
      * the file as long as nothing is loaded, and those that read through a connection of their own (ctrack_dump(),

@@ -2,7 +2,9 @@
 #include "sql.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 
@@ -40,11 +42,33 @@ static bool row_is_wrong(sqlite3 *db, int code)
     return code == SQLITE_CONSTRAINT_CHECK || code == SQLITE_CONSTRAINT_NOTNULL || code == SQLITE_CONSTRAINT_DATATYPE;
 }
 
+/* GCOVR_EXCL_START: where root may mount */
+/* Whether a file in write-ahead mode lacks those beside it, on a medium where SQLite cannot make them. (That nobody
+ * changes it there, as `immutable` would promise SQLite, cannot be known: others may have mounted it to write.) */
+static bool is_on_read_only_medium(sqlite3 *db, int code)
+{
+    const char *name = db != NULL && (code & 0xFF) == SQLITE_CANTOPEN ? sqlite3_db_filename(db, "main") : NULL;
+    return name != NULL && access(name, W_OK) != 0 && errno == EROFS;
+}
+
+static ctrack_status fail_on_read_only_medium(int code, const char *doing, ctrack_error *error)
+{
+    return ct_error_set(
+        error, CTRACK_READ_ONLY,
+        "cannot %s: the file is in write-ahead mode and its medium is read-only, where SQLite cannot make "
+        "the files that it needs beside it: put a snapshot of it there, which needs none (SQLite %d)",
+        doing, code);
+}
+/* GCOVR_EXCL_STOP */
+
 ctrack_status ct_sql_fail(sqlite3 *db, int code, const char *doing, ctrack_error *error)
 {
     const char *reason = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
     if (row_is_wrong(db, code)) {
         return ct_error_ours(error, reason);
+    }
+    if (is_on_read_only_medium(db, code)) {                  /* GCOVR_EXCL_BR_LINE: as above */
+        return fail_on_read_only_medium(code, doing, error); /* GCOVR_EXCL_LINE */
     }
     return ct_error_set(error, status_of(code), "cannot %s: %s (SQLite %d)", doing, reason, code);
 }
