@@ -678,6 +678,9 @@ typedef enum ctrack_export_mode {
  * there is nothing new, and an old file is as it was. (One exception: when only its name cannot be forced to the disk,
  * CTRACK_IO, it is there, and may be gone after a power cut.)
  *
+ * Exports that were killed may leave files called `path.ctrack-` and six letters; the next one to the same path removes
+ * them, unless somebody exports into the directory at that moment.
+ *
  * The copy is checked for structure, schema and the state of the log; ctrack_check() checks every row. What has changed
  * since the call began may be in it or not, but never in part.
  *

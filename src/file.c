@@ -12,6 +12,7 @@
 
 #include "alloc.h"
 #include "error.h"
+#include "leftover.h"
 
 /* What remains of a path behind its directory; NULL if there is nothing that could be a file. */
 static const char *last_component(const char *path)
@@ -71,12 +72,12 @@ ctrack_status ct_file_status(int problem)
 
 ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *descriptor, ctrack_error *error)
 {
-    size_t size = strlen(absolute) + sizeof ".XXXXXX";
+    size_t size = strlen(absolute) + sizeof CT_LEFTOVER_ENDING;
     char *name = ct_alloc(size);
     if (name == NULL) {
         return ct_error_no_memory(error);
     }
-    snprintf(name, size, "%s.XXXXXX", absolute);
+    snprintf(name, size, "%s" CT_LEFTOVER_ENDING, absolute);
     *descriptor = mkstemp(name); /* O_EXCL; of its mode the umask has its part */
     if (*descriptor < 0 || fchmod(*descriptor, S_IRUSR | S_IWUSR) != 0) {
         int problem = errno;
@@ -91,6 +92,18 @@ ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *d
     fcntl(*descriptor, F_SETFD, FD_CLOEXEC);
     *temporary = name;
     return CTRACK_OK;
+}
+
+int ct_file_open_directory(const char *absolute)
+{
+    char *name = ct_alloc_text(absolute, (size_t)(strrchr(absolute, '/') + 1 - absolute));
+    if (name == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int directory = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ct_free(name);
+    return directory;
 }
 
 /* Whether a file system has no hard links, as link(2) says it. */
@@ -129,15 +142,8 @@ int ct_file_give_name(const char *temporary, const char *absolute)
  * The file is born under a temporary name and gets its own when our descriptor is closed already, so that no descriptor
  * of ours ever refers to a file that another thread may have opened through SQLite.
  */
-ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
+static ctrack_status create(const char *absolute, ctrack_error *error)
 {
-    struct stat found;
-    if (lstat(absolute, &found) == 0) {
-        if (!S_ISREG(found.st_mode)) {
-            return ct_error_set(error, CTRACK_INVALID, "cannot open %s: not a regular file", absolute);
-        }
-        return CTRACK_OK;
-    }
     char *temporary;
     int descriptor;
     ctrack_status status = ct_file_make_beside(absolute, &temporary, &descriptor, error);
@@ -152,4 +158,26 @@ ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
         return ct_error_set(error, ct_file_status(problem), "cannot create %s: %s", absolute, strerror(problem));
     }
     return CTRACK_OK;
+}
+
+ctrack_status ct_file_create(const char *absolute, ctrack_error *error)
+{
+    struct stat found;
+    bool there = lstat(absolute, &found) == 0;
+    if (there && !S_ISREG(found.st_mode)) {
+        return ct_error_set(error, CTRACK_INVALID, "cannot open %s: not a regular file", absolute);
+    }
+    if (there && found.st_nlink == 1) {
+        return CTRACK_OK;
+    }
+    /* It is made now; or it has a second name, which may be left of its birth. */
+    int directory = ct_file_open_directory(absolute);
+    if (directory >= 0) {
+        ct_leftover_take_place(directory, absolute);
+    }
+    ctrack_status status = there ? CTRACK_OK : create(absolute, error);
+    if (directory >= 0) {
+        close(directory);
+    }
+    return status;
 }

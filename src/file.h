@@ -19,6 +19,8 @@ ctrack_status ct_file_name(const char *path, char **absolute, ctrack_error *erro
 /** Makes sure that a file of that name exists; a new one is empty and has mode 0600. */
 ctrack_status ct_file_create(const char *absolute, ctrack_error *error);
 
+/** A descriptor of the directory that the file is in, or -1 (errno says why). */
+int ct_file_open_directory(const char *absolute);
 /** Makes an empty file of mode 0600 in the same directory, named after it. *temporary is freed with ct_free(). */
 ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *descriptor, ctrack_error *error);
 

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "file.h"
 #include "identity.h"
+#include "leftover.h"
 #include "sql.h"
 
 /* What SQLite keeps beside a database. */
@@ -89,24 +90,13 @@ ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *
 
 /* ---------------------------------------------------------------- making */
 
-static ctrack_status open_directory(ct_newfile *file, ctrack_error *error)
-{
-    size_t length = (size_t)(strrchr(file->path, '/') + 1 - file->path);
-    char *name = ct_alloc_text(file->path, length);
-    if (name == NULL) {
-        return ct_error_no_memory(error);
-    }
-    file->directory = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ct_free(name);
-    return file->directory >= 0 ? CTRACK_OK : fail(file, errno, "open the directory of", error);
-}
-
 ctrack_status ct_newfile_make(ct_newfile *file, ctrack_error *error)
 {
-    ctrack_status status = open_directory(file, error);
-    if (status != CTRACK_OK) {
-        return status;
+    file->directory = ct_file_open_directory(file->path);
+    if (file->directory < 0) {
+        return fail(file, errno, "open the directory of", error);
     }
+    ct_leftover_take_place(file->directory, file->path);
     return ct_file_make_beside(file->path, &file->temporary, &file->descriptor, error);
 }
 

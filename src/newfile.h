@@ -31,7 +31,8 @@ typedef struct ct_newfile {
  */
 ctrack_status ct_newfile_look(ct_newfile *file, const char *path, ctrack_error *error);
 
-/** Makes the temporary file: new, empty, mode 0600. What giving it its name is going to need is taken now. */
+/** Makes the temporary file: new, empty, mode 0600. What giving it its name is going to need is taken now. What a process
+ * that was killed has left of such a file is removed (leftover.h). */
 ctrack_status ct_newfile_make(ct_newfile *file, ctrack_error *error);
 /** Forces what was written so far to the disk. */
 ctrack_status ct_newfile_sync(const ct_newfile *file, ctrack_error *error);

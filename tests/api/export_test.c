@@ -4,10 +4,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -658,6 +660,51 @@ static void leave_log_of_another(fixture *f, const char *path)
     db_close(db);
 }
 
+/* What an export leaves that is killed, what it does not leave, and what is left beside both. */
+static void test_export_removes_what_killed_ones_have_left(void **state)
+{
+    static const char *const left[] = {"copy.db.ctrack-Ab3xYz", "copy.db.ctrack-Ab3xYz-journal",
+                                       "copy.db.ctrack-000000", "copy.db.ctrack-000000-wal"};
+    static const char *const others[] = {"copy.db.ctrack-Ab3xY", "copy.db.ctrack-Ab3xYzz", "copy.db.ctrack-Ab3x.z",
+                                         "copy.db.231105", "copy.dbb.ctrack-Ab3xYz"};
+    fixture *f = *state;
+    char path[300];
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        write_file(path_in(f, left[i], path), "x", 1);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        write_file(path_in(f, others[i], path), "x", 1);
+    }
+    assert_exported(f, path_in(f, "copy.db", path), CTRACK_EXPORT_NEW);
+    assert_int_equal(copies_in(f->directory), 1 + sizeof others / sizeof others[0]);
+}
+
+/* Another export may be at work in the directory: what is there may be its own. */
+static void test_export_beside_another_removes_nothing(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    int other = open(f->directory, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_SH), 0);
+    write_file(path_in(f, "copy.db.ctrack-Ab3xYz", path), "x", 1);
+    assert_exported(f, path_in(f, "copy.db", path), CTRACK_EXPORT_NEW);
+    assert_int_equal(copies_in(f->directory), 2);
+    assert_int_equal(close(other), 0);
+    assert_exported(f, path, CTRACK_EXPORT_REPLACE);
+    assert_int_equal(copies_in(f->directory), 1);
+}
+
+/* Whoever cleans up is waited for, but not for ever: it may be somebody else who has locked the directory. */
+static void test_export_into_a_directory_that_is_locked_goes_on(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    int other = open(f->directory, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_EX), 0);
+    assert_exported(f, path_in(f, "copy.db", path), CTRACK_EXPORT_NEW);
+    assert_int_equal(close(other), 0);
+}
+
 static void test_log_that_an_old_file_has_left_does_not_spoil_the_new_one(void **state)
 {
     fixture *f = *state;
@@ -876,6 +923,9 @@ int main(int argc, char **argv)
         TEST_BOTH(test_missing_directory_is_an_io_error),
         TEST_ON_FILE(test_old_file_that_is_open_is_not_replaced),
         TEST_ON_FILE(test_log_that_an_old_file_has_left_does_not_spoil_the_new_one),
+        TEST_ON_FILE(test_export_removes_what_killed_ones_have_left),
+        TEST_ON_FILE(test_export_beside_another_removes_nothing),
+        TEST_ON_FILE(test_export_into_a_directory_that_is_locked_goes_on),
         TEST_BOTH(test_log_without_its_file_is_in_the_way),
         TEST_BOTH(test_log_beside_a_file_that_is_no_database_does_not_spoil_the_new_one),
         TEST_ON_FILE(test_damaged_file_is_not_exported),

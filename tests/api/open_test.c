@@ -900,6 +900,30 @@ static void test_many_processes_may_open_a_new_file_at_once(void **state)
     assert_int_equal(latest(f->tracker, "doc-1"), 5);
 }
 
+/* What a process has left that was killed while it made the file. */
+static void test_a_file_is_made_without_what_killed_makers_have_left(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    write_file(path_in(f, "progress.db.ctrack-Ab3xYz", path), "", 0);
+    f->tracker = open_file(f->path);
+    assert_false(file_exists(path));
+}
+
+/* Where a file gets its name with link(2), it may be left with its first name as well. */
+static void test_a_second_name_that_is_left_of_its_birth_is_removed(void **state)
+{
+    fixture *f = *state;
+    char path[300];
+    f->tracker = open_file(f->path);
+    update(f->tracker, "doc-1", 1);
+    close_tracker(&f->tracker);
+    assert_int_equal(link(f->path, path_in(f, "progress.db.ctrack-Ab3xYz", path)), 0);
+    f->tracker = open_file(f->path);
+    assert_int_equal(latest(f->tracker, "doc-1"), 1);
+    assert_false(file_exists(path));
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -979,6 +1003,8 @@ int main(int argc, char **argv)
         TEST(test_many_threads_may_open_a_new_file_at_once),
         TEST(test_many_threads_may_open_a_hosts_database_at_once),
         TEST(test_many_processes_may_open_a_new_file_at_once),
+        TEST(test_a_file_is_made_without_what_killed_makers_have_left),
+        TEST(test_a_second_name_that_is_left_of_its_birth_is_removed),
     };
     return SUPPORT_MAIN(argc, argv, "open", tests, open_in_child);
 }

@@ -307,16 +307,18 @@ static void check_key(ctrack *tracker, int writer, int key, const char *place)
     atomic_store(&shared->keys[writer][key].acknowledged, stored);
 }
 
-/* What an export that was cut short has left beside the copy. */
-static void remove_unfinished(void)
+/* What an export that was cut short has left beside the copy the next one removes. */
+static void check_cleaning(ctrack *tracker, const char *place)
 {
     glob_t found;
     char pattern[320];
+    ctrack_error error;
     snprintf(pattern, sizeof pattern, "%s.*", copy);
+    if (ctrack_export(tracker, copy, CTRACK_EXPORT_REPLACE, NULL, NULL, &error) != CTRACK_OK) {
+        violation(place, "the next export: %s", error.message);
+    }
     if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            unlink(found.gl_pathv[i]);
-        }
+        violation(place, "%s is left behind", found.gl_pathv[0]);
         globfree(&found);
     }
 }
@@ -327,7 +329,6 @@ static void check_copy(const char *place)
     ctrack *tracker = NULL;
     ctrack_error error;
     int64_t exported = atomic_load(&shared->exported), indexes[KEYS];
-    remove_unfinished();
     if (access(copy, F_OK) != 0) {
         if (exported > 0) {
             violation(place, "the copy is gone");
@@ -380,6 +381,7 @@ static void check(setting kind, const char *place)
     }
     if (kind == EXPORTED) {
         check_copy(place);
+        check_cleaning(tracker, place);
     }
     ctrack_close(tracker, NULL);
 }
