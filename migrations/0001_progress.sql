@@ -50,12 +50,29 @@ CREATE TABLE ctrack_advance (
     CHECK (operation_index IS NULL OR coordinate_id IS NOT NULL OR document_id IS NOT NULL)
 ) STRICT;
 
--- How far the log is folded. One row.
+-- How far the log is folded, and the number that the places of keys in runs are made with. One row.
 CREATE TABLE ctrack_fold (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    folded_seq INTEGER NOT NULL CHECK (folded_seq >= 0)
+    folded_seq INTEGER NOT NULL CHECK (folded_seq >= 0),
+    hash_seed INTEGER NOT NULL
 ) STRICT;
-INSERT INTO ctrack_fold (id, folded_seq) VALUES (1, 0);
+INSERT INTO ctrack_fold (id, folded_seq, hash_seed) VALUES (1, 0, random());
+
+-- Where to look for a key in the rows of the log from first_seq to last_seq: an index of them, made once and at once,
+-- since keeping one row by row would double what an update costs. What no run has is read row by row; a run of which all
+-- is folded is of no use. Its parts are those from first_part on.
+CREATE TABLE ctrack_run (
+    last_seq INTEGER PRIMARY KEY CHECK (last_seq >= first_seq),
+    first_seq INTEGER NOT NULL CHECK (first_seq > 0),
+    first_part INTEGER NOT NULL CHECK (first_part > 0),
+    parts INTEGER NOT NULL CHECK (parts BETWEEN 1 AND 4294967295)
+) STRICT;
+
+-- A share of a run's entries, sorted: 4 bytes of the key's hash and 4 bytes of seq - first_seq, in little endian.
+CREATE TABLE ctrack_run_part (
+    id INTEGER PRIMARY KEY CHECK (id > 0),
+    entries BLOB NOT NULL CHECK (length(entries) % 8 = 0)
+) STRICT;
 
 -- What people and other programs read.
 CREATE VIEW ctrack_progress (read_model, document_id, scope, branch, operation_index, updated_at) AS

@@ -25,6 +25,7 @@
 #include "identity.h"
 #include "migrate.h"
 #include "migrations.h"
+#include "run.h"
 #include "sql.h"
 #include "store.h"
 #include "text.h"
@@ -69,6 +70,7 @@ static void report_during(ct_reporter *reporter, sqlite3 *db)
 
 #define RESTORE "keep a copy of the file as it is, then restore the newest snapshot or dump"
 #define NUMBER_ANEW "dump the progress and restore it into a new file, which numbers it from 1"
+#define DELETE_RUNS "delete all rows of ctrack_run and ctrack_run_part: they are a help, and made anew"
 #define REPORT_AGAIN "report the key's progress again, or " RESTORE
 
 typedef struct rule {
@@ -190,6 +192,46 @@ static const rule rules[] = {
      "WHERE coalesce(l.operation_index, -1) < p.operation_index AND p.seq > coalesce(f.seq, 0) "
      "AND p.seq > coalesce(r.seq, 0)",
      "progress that was acknowledged is lost: waits for it will not end", REPORT_AGAIN},
+    {"run-range", "ctrack_run", true,
+     "SELECT last_seq, printf('it is said to have the rows %d to %d in %d parts from %d on', first_seq, last_seq, "
+     "parts, "
+     "first_part) FROM main.ctrack_run WHERE first_seq < 1 OR first_seq > last_seq "
+     "OR last_seq > (SELECT coalesce(max(seq), 0) FROM main.ctrack_advance) OR first_part < 1 "
+     "OR first_part > 9223372032559808512 OR parts < 1 OR parts > 4294967295",
+     "questions in transactions, and of lazy trackers, are refused", DELETE_RUNS},
+    {"run-parts", "ctrack_run", true,
+     "SELECT last_seq, printf('of its %d parts there are %d', parts, n) FROM (SELECT last_seq, parts, (SELECT count(*) "
+     "FROM main.ctrack_run_part WHERE id >= first_part AND id < first_part + parts) AS n FROM main.ctrack_run) "
+     "WHERE n <> parts",
+     "questions in transactions, and of lazy trackers, are refused", DELETE_RUNS},
+    {"run-part-orphan", "ctrack_run_part", true,
+     "SELECT NULL, printf('there are %d parts, and runs of %d', n, parts) FROM (SELECT (SELECT count(*) "
+     "FROM main.ctrack_run_part) AS n, (SELECT total(parts) FROM main.ctrack_run) AS parts) WHERE n <> parts",
+     "parts that no run has take space, or are shared by runs", DELETE_RUNS},
+    {"run-entries", "ctrack_run_part", false,
+     "SELECT id, 'its entries are not a list of pairs of numbers' FROM main.ctrack_run_part "
+     "WHERE typeof(entries) <> 'blob' OR length(entries) % 8 <> 0",
+     "questions in transactions, and of lazy trackers, are refused, or miss progress", DELETE_RUNS},
+    /* Each row of the log that is not folded is found by the run over it, or one of the same key and no lower index. */
+    {"run-lacks", "ctrack_run", false,
+     "WITH covered AS (SELECT r.last_seq, r.first_seq, r.first_part, r.parts, f.folded_seq, a.seq, a.operation_index, "
+     "coalesce(a.keyspace_id, c.keyspace_id) AS keyspace_id, coalesce(a.document_id, c.document_id) AS document_id, "
+     "run_place(f.hash_seed, coalesce(a.keyspace_id, c.keyspace_id), coalesce(a.document_id, c.document_id)) AS place "
+     "FROM main.ctrack_fold AS f CROSS JOIN main.ctrack_run AS r CROSS JOIN main.ctrack_advance AS a "
+     "ON a.seq BETWEEN max(r.first_seq, f.folded_seq + 1) AND r.last_seq "
+     "LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id WHERE r.parts BETWEEN 1 AND 4294967295) "
+     "SELECT covered.last_seq, printf('it lacks the row %d of the log', covered.seq) FROM covered "
+     "JOIN main.ctrack_run_part AS p ON p.id = covered.first_part + run_part(covered.place, covered.parts) "
+     "WHERE NOT EXISTS (WITH RECURSIVE n (i, seq) AS (SELECT 0, covered.first_seq + run_offset(p.entries, "
+     "covered.place, 0) "
+     "UNION ALL SELECT i + 1, covered.first_seq + run_offset(p.entries, covered.place, i + 1) FROM n WHERE seq IS NOT "
+     "NULL) "
+     "SELECT 1 FROM n CROSS JOIN main.ctrack_advance AS b ON b.seq = n.seq "
+     "LEFT JOIN main.ctrack_coordinate AS d ON d.id = b.coordinate_id WHERE b.seq > covered.folded_seq "
+     "AND b.operation_index >= covered.operation_index AND coalesce(b.keyspace_id, d.keyspace_id) = "
+     "covered.keyspace_id "
+     "AND coalesce(b.document_id, d.document_id) = covered.document_id)",
+     "questions in transactions, and of lazy trackers, miss progress until it is folded", DELETE_RUNS},
     /* The condition makes SQLite count in the index indeed. */
     {"row-count", "ctrack_coordinate", true,
      "SELECT NULL, printf('the table has %d rows, its index %d', t, i) FROM (SELECT (SELECT count(*) "
@@ -462,6 +504,62 @@ static void text_fault(sqlite3_context *context, int count, sqlite3_value **valu
     }
 }
 
+/* run_place(seed, keyspace, document): where a key stands in a run. */
+static void run_place(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    const char *document_id = (const char *)sqlite3_value_text(values[2]);
+    if (document_id != NULL) {
+        ct_run_key key = ct_run_key_of(sqlite3_value_int64(values[0]), sqlite3_value_int64(values[1]), document_id,
+                                       (size_t)sqlite3_value_bytes(values[2]));
+        sqlite3_result_int64(context, ct_run_place(key));
+    } else if (sqlite3_value_type(values[2]) != SQLITE_NULL) {
+        sqlite3_result_error_nomem(context);
+    }
+}
+
+/* run_part(place, parts): the part that it is in. */
+static void run_part(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    sqlite3_result_int64(
+        context, ct_run_part((uint32_t)sqlite3_value_int64(values[0]), (uint32_t)sqlite3_value_int64(values[1])));
+}
+
+/* run_offset(entries, place, n): the offset of the nth entry with this place, NULL if there is none. */
+static void run_offset(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    const unsigned char *entries = sqlite3_value_blob(values[0]);
+    size_t length = (size_t)sqlite3_value_bytes(values[0]) / CT_RUN_ENTRY_BYTES;
+    uint32_t place = (uint32_t)sqlite3_value_int64(values[1]);
+    size_t at = ct_run_search(entries, length, place) + (size_t)sqlite3_value_int64(values[2]);
+    if (at < length && ct_run_decode(entries, at).place == place) {
+        sqlite3_result_int64(context, ct_run_decode(entries, at).offset);
+    }
+}
+
+static ctrack_status add_functions(sqlite3 *db, ctrack_error *error)
+{
+    static const struct {
+        const char *name;
+        int arguments;
+        void (*function)(sqlite3_context *, int, sqlite3_value **);
+    } functions[] = {{"text_fault", 1, text_fault},
+                     {"run_place", 3, run_place},
+                     {"run_part", 2, run_part},
+                     {"run_offset", 3, run_offset}};
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        int code = sqlite3_create_function(db, functions[i].name, functions[i].arguments,
+                                           SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+                                           functions[i].function, NULL, NULL);
+        if (code != SQLITE_OK) {
+            return ct_sql_fail(db, code, "set up the connection", error);
+        }
+    }
+    return CTRACK_OK;
+}
+
 static ctrack_status run_rules(check *c, bool quick, ctrack_error *error)
 {
     ctrack_status status = check_schema(c, error);
@@ -481,11 +579,9 @@ ctrack_status ct_check(sqlite3 *db, bool quick, ctrack_finding_callback *found, 
                        ctrack_error *error)
 {
     check c = {.db = db, .found = found, .argument = argument, .reporter = reporter};
-    ctrack_status status = CTRACK_OK;
-    int code = sqlite3_create_function(db, "text_fault", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
-                                       NULL, text_fault, NULL, NULL);
-    if (code != SQLITE_OK) {
-        return ct_sql_fail(db, code, "set up the connection", error);
+    ctrack_status status = add_functions(db, error);
+    if (status != CTRACK_OK) {
+        return status;
     }
     report_during(reporter, db);
     if (!quick) {

@@ -89,6 +89,30 @@ typedef struct form {
 static const form forms[] = {{CT_APPEND_KNOWN, CT_APPEND_KNOWN_MANY, bind_known, true},
                              {CT_APPEND_NEW, CT_APPEND_NEW_MANY, bind_new, false}};
 
+/* Remembers the rows that were appended, and writes a run if there are enough. */
+static ctrack_status remember_rows(ctrack *tracker, const ct_advance *const *rows, size_t count, ctrack_error *error)
+{
+    ct_store *store = tracker->store;
+    ct_keyspace *keyspaces[CT_MANY];
+    int64_t seq = store->appended_seq - (int64_t)count;
+    ctrack_status status = CTRACK_OK;
+    ct_mutex_lock(&tracker->board->lock);
+    for (size_t i = 0; i < count; i++) {
+        keyspaces[i] = ct_map_keyspace_of(tracker->board->map, rows[i]->entry);
+    }
+    ct_mutex_unlock(&tracker->board->lock);
+    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
+        int64_t keyspace_id;
+        status = ct_write_keyspace(tracker, keyspaces[i], &keyspace_id, error);
+        if (status == CTRACK_OK) {
+            size_t length;
+            const char *document_id = ct_map_document_of(rows[i]->entry, &length);
+            ct_runs_add(&store->runs, ++seq, keyspace_id, document_id, length, rows[i]->index);
+        }
+    }
+    return status == CTRACK_OK ? ct_runs_write(store, error) : status;
+}
+
 static ctrack_status append_rows(ctrack *tracker, const form *f, const ct_advance *const *rows, size_t count,
                                  int64_t now, ctrack_error *error)
 {
@@ -99,10 +123,11 @@ static ctrack_status append_rows(ctrack *tracker, const form *f, const ct_advanc
         status = f->bind(tracker, rows[i], now, statement, &at, error);
     }
     status = status == CTRACK_OK ? ct_sql_run(statement, "append to the log", error) : status;
-    if (status == CTRACK_OK) {
-        tracker->store->appended_seq = sqlite3_last_insert_rowid(tracker->store->db);
+    if (status != CTRACK_OK) {
+        return status;
     }
-    return status;
+    tracker->store->appended_seq = sqlite3_last_insert_rowid(tracker->store->db);
+    return remember_rows(tracker, rows, count, error);
 }
 
 /* Appends the rows of the list that have this form. */

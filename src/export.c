@@ -68,7 +68,7 @@ static ctrack_status copy_pages(sqlite3 *source, sqlite3 *target, const ct_newfi
 
 /* ---------------------------------------------------------------- row by row */
 
-/* A table of the tracker, in an order in which what is referred to comes first. */
+/* A table of the tracker, in an order in which what is referred to comes first. Runs stay behind: they are a help only. */
 typedef struct table {
     const char *count, *select, *insert;
     int columns;
@@ -81,11 +81,9 @@ typedef struct table {
     }
 
 static const table tables[] = {
-    TABLE("ctrack_keyspace", "?1, ?2, ?3, ?4", 4),
-    TABLE("ctrack_coordinate", "?1, ?2, ?3", 3),
-    TABLE("ctrack_latest", "?1, ?2, ?3", 3),
-    TABLE("ctrack_advance", "?1, ?2, ?3, ?4, ?5, ?6", 6),
-    TABLE("ctrack_fold", "?1, ?2", 2),
+    TABLE("ctrack_keyspace", "?1, ?2, ?3, ?4", 4), TABLE("ctrack_coordinate", "?1, ?2, ?3", 3),
+    TABLE("ctrack_latest", "?1, ?2, ?3", 3),       TABLE("ctrack_advance", "?1, ?2, ?3, ?4, ?5, ?6", 6),
+    TABLE("ctrack_fold", "?1, ?2, ?3", 3),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 

@@ -360,7 +360,8 @@ static int64_t kept_rows(const ct_store *store)
     return ct_wal_scaled(store, KEPT_ROWS, 256);
 }
 
-/* Deletes from the front of the log, up to `limit` rows of it. The newest row stays, whatever `end` is. */
+/* Deletes from the front of the log, up to `limit` rows of it, and runs of which all is folded. The newest row stays,
+ * whatever `end` is. *more: something was deleted. */
 static ctrack_status trim(ct_store *store, int64_t end, int64_t limit, bool *more, ctrack_error *error)
 {
     int64_t folded = 0, first = 0, last = 0;
@@ -368,8 +369,10 @@ static ctrack_status trim(ct_store *store, int64_t end, int64_t limit, bool *mor
     ctrack_status status = ct_store_log_range(store, &folded, &first, &last, error);
     end = end < last ? end : last - 1;
     end = end < folded ? end : folded; /* less, if an older state was put into the file's place */
-    *more = status == CTRACK_OK && first > 0 && first <= end;
-    if (!*more) {
+    bool rows = status == CTRACK_OK && first > 0 && first <= end, runs = false;
+    status = status == CTRACK_OK ? ct_runs_trim(store, folded, &runs, error) : status;
+    *more = rows || runs;
+    if (status != CTRACK_OK || !rows) {
         return status;
     }
     status = ct_store_statement(store, CT_FOLD_TRIM, &statement, error);

@@ -74,8 +74,23 @@ static ctrack_status add_step(reading *r, const ct_keyspace *keyspace, const ct_
     return added ? CTRACK_OK : ct_error_no_memory(error);
 }
 
+/* For questions of others. A tracker that only reads will never write a run. */
+static void remember(ct_store *store, const ct_row *row)
+{
+    if (store->read_only || row->seq == 0) {
+        return;
+    }
+    if (row->document_id == NULL || row->operation_index < 0) {
+        ct_runs_rewind(&store->runs, row->seq);
+    } else {
+        ct_runs_add(&store->runs, row->seq, row->keyspace_id, row->document_id, row->document_length,
+                    row->operation_index);
+    }
+}
+
 static ctrack_status add_row(reading *r, const ct_row *row, ctrack_error *error)
 {
+    remember(r->tracker->store, row);
     ct_keyspace *keyspace;
     ctrack_status status = ct_follow_keyspace(r->tracker, row->keyspace_id, &keyspace, error);
     if (status != CTRACK_OK || keyspace == NULL) {
@@ -146,6 +161,12 @@ static ctrack_status read_news(ctrack *tracker, bool same, bool *whole, int64_t 
     }
     reading r = {.tracker = tracker};
     r.whole = store->loaded && (!same || first - 1 > store->seen_seq || *seen < store->seen_seq);
+    if (!store->loaded || r.whole) {
+        status = ct_runs_start(store, error);
+    }
+    if (status != CTRACK_OK) {
+        return status;
+    }
     if (!store->loaded) {
         status = ct_load(tracker, folded, *seen, error);
     } else if (!r.whole && *seen > store->seen_seq) {
@@ -153,6 +174,7 @@ static ctrack_status read_news(ctrack *tracker, bool same, bool *whole, int64_t 
         if (r.replaced) {
             ct_board_cancel(tracker->board, &tracker->advances);
             r.whole = true;
+            status = status == CTRACK_OK ? ct_runs_start(store, error) : status;
         }
     }
     if (status == CTRACK_OK && r.whole) {

@@ -6,11 +6,14 @@
 #include "fold.h"
 #include "tracker.h"
 #include "wal.h"
+#include "write.h"
 
 /* Folding begins at this many rows and as many as there were keys at the last fold: large enough that a fold changes
  * many rows of each page.
  */
 #define FOLD_ROWS 65536
+/* But not at more, or questions would have many runs to ask (runs.h), and memory many rows to hold. */
+#define FOLD_ROWS_MOST (1 << 20)
 /* A tracker that closes folds if so many rows have been left, and for so long. */
 #define CLOSING_ROWS 4096
 #define CLOSING_NANOSECONDS INT64_C(50000000)
@@ -39,7 +42,8 @@ void ct_keeper_destroy(ct_keeper *keeper)
 
 static int64_t rows_to_fold(const ct_store *store)
 {
-    return ct_wal_scaled(store, FOLD_ROWS + (int64_t)store->folded_keys, 256);
+    int64_t rows = FOLD_ROWS + (int64_t)store->folded_keys;
+    return ct_wal_scaled(store, rows < FOLD_ROWS_MOST ? rows : FOLD_ROWS_MOST, 256);
 }
 
 /* The turn is held. */
@@ -56,6 +60,19 @@ static ctrack_status care_for_log(ct_store *store, ctrack_error *error)
     return status == CTRACK_OK && ct_wal_is_large(store) ? ct_store_shrink(store, false, error) : status;
 }
 
+/* Writes a run over rows of others, if they have not done so. */
+static ctrack_status write_run(ctrack *tracker, ctrack_error *error)
+{
+    bool anew;
+    ct_store *store = tracker->store;
+    ctrack_status status = ct_runs_look(store, error);
+    if (status != CTRACK_OK || !ct_runs_overdue(&store->runs)) {
+        return status;
+    }
+    status = ct_write_begin(tracker, &anew, error);
+    return status == CTRACK_OK ? ct_write_end(tracker, ct_runs_write(store, error), error) : status;
+}
+
 /* Looks what is to be done. *fold: the log should be folded. *large: there is space to be given back. */
 static ctrack_status look(ctrack *tracker, bool *fold, bool *large, ctrack_error *error)
 {
@@ -64,9 +81,10 @@ static ctrack_status look(ctrack *tracker, bool *fold, bool *large, ctrack_error
         return ct_error_no_memory(error);
     }
     ctrack_status status = care_for_log(tracker->store, error);
+    status = status == CTRACK_OK && ct_runs_overdue(&tracker->store->runs) ? write_run(tracker, error) : status;
     *fold = status == CTRACK_OK && fold_due(tracker);
     *large = ct_wal_is_large(tracker->store);
-    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    ct_tracker_pass(tracker, &ticket, &ticket);
     return status;
 }
 
@@ -130,7 +148,7 @@ void ct_keeper_consider(ctrack *tracker)
     ct_keeper *keeper = &tracker->keeper;
     const ct_store *store = tracker->store;
     bool large = ct_wal_is_large(store) && !atomic_load(&keeper->watches);
-    if (store->read_only || (!ct_wal_is_due(store) && !fold_due(tracker) && !large)) {
+    if (store->read_only || (!ct_wal_is_due(store) && !fold_due(tracker) && !large && !ct_runs_overdue(&store->runs))) {
         return;
     }
     ct_mutex_lock(&keeper->lock);

@@ -80,8 +80,25 @@ static const known_key *find_known(const loading *l, int64_t id)
     return low < l->known_count && l->known[low].id == id ? &l->known[low] : NULL;
 }
 
-/* A key in the dictionary that has nothing folded: it was forgotten in the meantime. */
-static ctrack_status take_unfolded(loading *l, const ct_row *row, ctrack_error *error)
+/* For questions of others. A tracker that only reads will never write a run. */
+static void note_for_runs(const loading *l, int64_t seq, const ct_row *named)
+{
+    ct_store *store = l->tracker->store;
+    if (!store->read_only) {
+        ct_runs_add(&store->runs, seq, named->keyspace_id, named->document_id, named->document_length,
+                    named->operation_index);
+    }
+}
+
+static bool is_wanted(const loading *l, const ct_row *row)
+{
+    const ct_store *store = l->tracker->store;
+    return !store->read_only && ct_runs_wants(&store->runs, row->seq);
+}
+
+/* A key in the dictionary that is not in the map: it has nothing folded, since it was forgotten in the meantime, or it is
+ * another read model's. */
+static ctrack_status take_named_by_id(loading *l, const ct_row *row, ctrack_error *error)
 {
     sqlite3_stmt *statement;
     bool found = false;
@@ -101,8 +118,23 @@ static ctrack_status take_unfolded(loading *l, const ct_row *row, ctrack_error *
         status = ct_store_text(statement, 1, &named.document_id, &named.document_length, error);
     }
     status = status == CTRACK_OK ? put(l, &named, &entry, error) : status;
+    if (status == CTRACK_OK) {
+        note_for_runs(l, row->seq, &named);
+    }
     sqlite3_reset(statement);
     return status;
+}
+
+static void raise_known(const loading *l, ct_entry *entry, const ct_row *row)
+{
+    ct_map *map = l->tracker->board->map;
+    if (entry->index < row->operation_index) {
+        ct_map_set(map, entry, row->operation_index);
+    }
+    ct_row named = *row;
+    named.keyspace_id = ct_map_keyspace_of(map, entry)->file_id;
+    named.document_id = ct_map_document_of(entry, &named.document_length);
+    note_for_runs(l, row->seq, &named);
 }
 
 static ctrack_status take_logged(loading *l, const ct_row *row, ctrack_error *error)
@@ -113,14 +145,15 @@ static ctrack_status take_logged(loading *l, const ct_row *row, ctrack_error *er
         return status;
     }
     if (row->coordinate_id == 0) {
+        note_for_runs(l, row->seq, row);
         return put(l, row, &entry, error);
     }
     const known_key *key = find_known(l, row->coordinate_id);
-    if (key == NULL) {
-        return take_unfolded(l, row, error);
+    if (key == NULL || (key->entry == NULL && is_wanted(l, row))) {
+        return take_named_by_id(l, row, error);
     }
-    if (key->entry != NULL && key->entry->index < row->operation_index) {
-        ct_map_set(l->tracker->board->map, key->entry, row->operation_index);
+    if (key->entry != NULL) {
+        raise_known(l, key->entry, row);
     }
     return CTRACK_OK;
 }

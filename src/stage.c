@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "ask.h"
 #include "clock.h"
 #include "engine.h"
 #include "error.h"
@@ -245,6 +246,12 @@ static ctrack_status check_length(const host *h, const char *what, size_t length
                         what, length, limit, ROW_OVERHEAD);
 }
 
+static ctrack_status check_keyspace_length(const host *h, const ctrack_coordinate *coordinate, ctrack_error *error)
+{
+    size_t length = strlen(h->read_model) + strlen(coordinate->scope) + strlen(coordinate->branch);
+    return check_length(h, "a read model's name with scope and branch", length, error);
+}
+
 /* ---------------------------------------------------------------- keyspaces */
 
 /* The id of a coordinate's keyspace; 0 if there is none. */
@@ -252,8 +259,7 @@ static ctrack_status find_keyspace(const host *h, sqlite3_stmt *find, const ctra
                                    ctrack_error *error)
 {
     bool row = false;
-    size_t length = strlen(h->read_model) + strlen(coordinate->scope) + strlen(coordinate->branch);
-    ctrack_status status = check_length(h, "a read model's name with scope and branch", length, error);
+    ctrack_status status = check_keyspace_length(h, coordinate, error);
     if (status != CTRACK_OK) {
         return status;
     }
@@ -465,146 +471,81 @@ ctrack_status ctrack_host_durability(struct sqlite3 *db, ctrack_durability *dura
 
 /* ---------------------------------------------------------------- asking */
 
-/* A coordinate that is not known to be reached yet. */
-typedef struct question {
-    const ctrack_coordinate *coordinate;
-    int64_t keyspace_id, coordinate_id; /* 0: the file has none */
-    bool reached;
-} question;
-
-/* Looks the question's key up in what is folded. */
-static ctrack_status ask_latest(const host *h, sqlite3_stmt *latest, question *q, ctrack_error *error)
+static ctrack_status check_lengths(const host *h, const ctrack_coordinate *coordinates, size_t count,
+                                   ctrack_error *error)
 {
-    bool row = false;
-    ctrack_status status = check_length(h, "a document id", strlen(q->coordinate->document_id), error);
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    sqlite3_bind_int64(latest, 1, q->keyspace_id);
-    sqlite3_bind_text(latest, 2, q->coordinate->document_id, -1, SQLITE_STATIC);
-    status = ct_sql_step(latest, &row, "read progress", error);
-    if (row) {
-        q->coordinate_id = sqlite3_column_int64(latest, 0);
-        q->reached = sqlite3_column_type(latest, 1) == SQLITE_INTEGER &&
-                     sqlite3_column_int64(latest, 1) >= q->coordinate->operation_index;
-        sqlite3_reset(latest);
-    }
-    return status;
-}
-
-static bool row_answers(sqlite3_stmt *row, const question *q)
-{
-    if (q->reached || sqlite3_column_int64(row, 3) < q->coordinate->operation_index) {
-        return false;
-    }
-    int64_t coordinate_id = sqlite3_column_int64(row, 0);
-    if (coordinate_id != 0) {
-        return coordinate_id == q->coordinate_id;
-    }
-    const char *document_id = (const char *)sqlite3_column_text(row, 2);
-    return q->keyspace_id != 0 && sqlite3_column_int64(row, 1) == q->keyspace_id && document_id != NULL &&
-           strcmp(document_id, q->coordinate->document_id) == 0;
-}
-
-/* Goes through the rows that are not folded, newest first, until no question is open. */
-static ctrack_status ask_log(const host *h, question *questions, size_t count, size_t *open, ctrack_error *error)
-{
-    sqlite3_stmt *log = NULL;
-    bool more = true;
-    ctrack_status status =
-        prepare(h,
-                "SELECT coordinate_id, keyspace_id, document_id, operation_index FROM \"%w\".ctrack_advance "
-                "WHERE seq > (SELECT folded_seq FROM \"%w\".ctrack_fold) ORDER BY seq DESC",
-                &log, error);
-    while (status == CTRACK_OK && *open > 0) {
-        status = ct_sql_step(log, &more, "read progress", error);
-        if (status != CTRACK_OK || !more) {
-            break;
-        }
-        for (size_t i = 0; i < count; i++) {
-            if (row_answers(log, &questions[i])) {
-                questions[i].reached = true;
-                (*open)--;
-            }
-        }
-    }
-    sqlite3_finalize(log);
-    return status;
-}
-
-static ctrack_status ask(const host *h, question *questions, size_t count, size_t *open, ctrack_error *error)
-{
-    sqlite3_stmt *find = NULL, *latest = NULL;
-    ctrack_status status = prepare(
-        h, "SELECT id FROM \"%w\".ctrack_keyspace WHERE read_model = ?1 AND scope = ?2 AND branch = ?3", &find, error);
-    status = status == CTRACK_OK ? prepare(h,
-                                           "SELECT c.id, l.operation_index FROM \"%w\".ctrack_coordinate AS c "
-                                           "LEFT JOIN \"%w\".ctrack_latest AS l ON l.coordinate_id = c.id "
-                                           "WHERE c.keyspace_id = ?1 AND c.document_id = ?2",
-                                           &latest, error)
-                                 : status;
-    *open = 0;
+    ctrack_status status = CTRACK_OK;
     for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        question *q = &questions[i];
-        if (i > 0 && same_keyspace(questions[i - 1].coordinate, q->coordinate)) {
-            q->keyspace_id = questions[i - 1].keyspace_id;
-        } else {
-            status = find_keyspace(h, find, q->coordinate, &q->keyspace_id, error);
+        status = check_keyspace_length(h, &coordinates[i], error);
+        if (status == CTRACK_OK) {
+            status = check_length(h, "a document id", strlen(coordinates[i].document_id), error);
         }
-        status = status == CTRACK_OK && q->keyspace_id != 0 ? ask_latest(h, latest, q, error) : status;
-        *open += !q->reached;
     }
-    sqlite3_finalize(find);
-    sqlite3_finalize(latest);
-    return status == CTRACK_OK && *open > 0 ? ask_log(h, questions, count, open, error) : status;
+    return status;
 }
 
 /* All questions about one state of the file: the caller's transaction, or a short one of our own. */
-static ctrack_status ask_at_once(const host *h, question *questions, size_t count, size_t *open, ctrack_error *error)
+static ctrack_status ask_at_once(const host *h, ct_question *questions, size_t count, ctrack_error *error)
 {
-    if (!sqlite3_get_autocommit(h->db)) {
-        return ask(h, questions, count, open, error);
+    ct_asker asker = {.db = h->db, .schema = h->schema};
+    bool own = sqlite3_get_autocommit(h->db) != 0;
+    ctrack_status status = own ? ct_sql_exec(h->db, "BEGIN", "begin to read", error) : CTRACK_OK;
+    if (status != CTRACK_OK) {
+        return status;
     }
-    ctrack_status status = ct_sql_exec(h->db, "BEGIN", "begin to read", error);
-    if (status == CTRACK_OK) {
-        status = ask(h, questions, count, open, error);
+    status = ct_ask(&asker, h->read_model, questions, count, error);
+    ct_asker_end(&asker);
+    if (own) {
         sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
     }
     return status;
 }
 
-static ctrack_status say_missing(const question *questions, size_t count, size_t open, ctrack_error *error)
+/* CTRACK_OK if all questions are answered by their targets. */
+static ctrack_status judge(const ct_question *questions, size_t count, ctrack_error *error)
 {
-    size_t first = 0;
-    while (questions[first].reached) {
-        first++;
+    size_t missing = 0, first = 0;
+    for (size_t i = count; i-- > 0;) {
+        if (questions[i].highest < questions[i].target) {
+            missing++;
+            first = i;
+        }
+    }
+    if (missing == 0) {
+        return CTRACK_OK;
     }
     char name[CT_KEY_TEXT_SIZE];
-    ctrack_key key = ct_text_key(questions[first].coordinate);
-    return ct_error_set(error, CTRACK_PENDING, "%zu of %zu coordinates missing: %s needs %lld%s", open, count,
-                        ct_error_key(&key, name), (long long)questions[first].coordinate->operation_index,
-                        open > 1 ? ", and more" : "");
+    return ct_error_set(error, CTRACK_PENDING, "%zu of %zu coordinates missing: %s needs %lld%s", missing, count,
+                        ct_error_key(&questions[first].key, name), (long long)questions[first].target,
+                        missing > 1 ? ", and more" : "");
+}
+
+static ctrack_status ask(const host *h, const ctrack_coordinate *coordinates, size_t count, ctrack_error *error)
+{
+    ctrack_status status = check_lengths(h, coordinates, count, error);
+    if (status != CTRACK_OK || count == 0) {
+        return status;
+    }
+    ct_question *questions = ct_alloc_array(count, sizeof *questions);
+    if (questions == NULL) {
+        return ct_error_no_memory(error);
+    }
+    for (size_t i = 0; i < count; i++) {
+        questions[i].key = ct_text_key(&coordinates[i]);
+        questions[i].target = coordinates[i].operation_index;
+    }
+    status = ask_at_once(h, questions, count, error);
+    status = status == CTRACK_OK ? judge(questions, count, error) : status;
+    ct_free(questions);
+    return status;
 }
 
 ctrack_status ctrack_satisfied_in(struct sqlite3 *db, const char *read_model, const ctrack_coordinate *coordinates,
                                   size_t count, ctrack_error *error)
 {
     host h;
-    size_t open = 0;
-    question *questions = NULL;
     ctrack_status status = open_host(&h, db, read_model, coordinates, count, error);
-    if (status == CTRACK_OK && count > 0) {
-        questions = ct_alloc_array(count, sizeof *questions);
-        status = questions != NULL ? CTRACK_OK : ct_error_no_memory(error);
-    }
-    for (size_t i = 0; status == CTRACK_OK && i < count; i++) {
-        questions[i].coordinate = &coordinates[i];
-    }
-    status = status == CTRACK_OK && count > 0 ? ask_at_once(&h, questions, count, &open, error) : status;
-    if (status == CTRACK_OK && open > 0) {
-        status = say_missing(questions, count, open, error);
-    }
-    ct_free(questions);
+    status = status == CTRACK_OK ? ask(&h, coordinates, count, error) : status;
     sqlite3_free(h.schema);
     return status;
 }

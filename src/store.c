@@ -125,14 +125,16 @@ static const char *const texts[CT_STATEMENTS] = {
                         "LEFT JOIN main.ctrack_coordinate AS c ON c.id = a.coordinate_id "
                         "JOIN main.ctrack_keyspace AS k ON k.id = coalesce(a.keyspace_id, c.keyspace_id) "
                         "WHERE a.seq > (SELECT folded_seq FROM main.ctrack_fold) AND k.read_model = ?1)",
-    /* In the log a key is named by its id, or by its text as long as it was new. */
-    [CT_LOOK_UP] = "WITH k (id) AS (SELECT id FROM main.ctrack_keyspace "
-                   "WHERE read_model = ?1 AND scope = ?2 AND branch = ?3), c (id) AS (SELECT id "
-                   "FROM main.ctrack_coordinate WHERE keyspace_id = (SELECT id FROM k) AND document_id = ?4) "
-                   "SELECT max(operation_index) FROM (SELECT operation_index FROM main.ctrack_latest "
-                   "WHERE coordinate_id = (SELECT id FROM c) UNION ALL SELECT operation_index FROM main.ctrack_advance "
-                   "WHERE seq > (SELECT folded_seq FROM main.ctrack_fold) AND (coordinate_id = (SELECT id FROM c) "
-                   "OR (keyspace_id = (SELECT id FROM k) AND document_id = ?4)))",
+    [CT_RUN_STATE] = "SELECT hash_seed, folded_seq, (SELECT max(last_seq) FROM main.ctrack_run), (SELECT max(last_seq) "
+                     "FROM main.ctrack_run WHERE last_seq - first_seq + 1 >= ?1) FROM main.ctrack_fold",
+    [CT_RUN_FIND] = "SELECT last_seq, first_part, parts FROM main.ctrack_run WHERE last_seq BETWEEN ?1 AND ?2 "
+                    "ORDER BY last_seq LIMIT 1",
+    [CT_RUN_DELETE_PARTS] = "DELETE FROM main.ctrack_run_part WHERE id >= ?1 AND id < ?1 + ?2",
+    [CT_RUN_DELETE] = "DELETE FROM main.ctrack_run WHERE last_seq = ?1",
+    [CT_RUN_LAST_PART] = "SELECT max(id) FROM main.ctrack_run_part",
+    [CT_RUN_ADD_PART] = "INSERT OR FAIL INTO main.ctrack_run_part (id, entries) VALUES (?1, ?2)",
+    [CT_RUN_ADD] =
+        "INSERT OR FAIL INTO main.ctrack_run (last_seq, first_seq, first_part, parts) VALUES (?1, ?2, ?3, ?4)",
     /* The three of a dump: of one read model, or (NULL) of all. Each walks along an index, but for the log's rows,
      * which are sorted, by numbers in place of text. A row that the dictionary cannot explain has no rank, and shows
      * so. */
@@ -376,20 +378,13 @@ ctrack_status ct_store_check_unfolded(const ct_row *row, ctrack_error *error)
 
 ctrack_status ct_store_look_up(ct_store *store, const ctrack_key *key, int64_t *index, ctrack_error *error)
 {
-    const char *const text[] = {store->read_model, key->scope, key->branch, key->document_id};
-    sqlite3_stmt *statement;
-    bool row = false;
-    ctrack_status status = ct_store_statement(store, CT_LOOK_UP, &statement, error);
-    if (status != CTRACK_OK) {
-        return status;
+    ct_question question = {.key = *key, .target = INT64_MAX};
+    ctrack_status status = ct_store_run(store, CT_BEGIN, "begin to read", error);
+    status = status == CTRACK_OK ? ct_ask(&store->asker, store->read_model, &question, 1, error) : status;
+    ct_store_rollback(store);
+    if (status == CTRACK_OK) {
+        *index = question.highest;
     }
-    for (int i = 0; i < 4; i++) {
-        sqlite3_bind_text(statement, i + 1, text[i], -1, SQLITE_STATIC);
-    }
-    status = ct_sql_step(statement, &row, "look up a key", error);
-    status = row ? integer(statement, 0, 0, -1, index, error) : status;
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
     return status;
 }
 
@@ -715,6 +710,7 @@ static ctrack_status prepare_ends(ct_store *store, ctrack_error *error)
 
 static void disconnect(ct_store *store)
 {
+    ct_asker_end(&store->asker);
     for (int i = 0; i < CT_STATEMENTS; i++) {
         sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;
@@ -796,6 +792,7 @@ ctrack_status ct_store_open(const char *path, const ctrack_options *options, ct_
         ct_store_refuse(made);
         return status;
     }
+    made->asker = (ct_asker){.db = made->db, .schema = "main"};
     *store = made;
     return CTRACK_OK;
 }
@@ -866,6 +863,7 @@ void ct_store_close(ct_store *store)
 {
     if (store != NULL) {
         disconnect(store);
+        ct_runs_free(&store->runs);
         ct_free(store->read_model);
         ct_free(store);
     }

@@ -28,8 +28,10 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
+#include "ask.h"
 #include "ctrack.h"
 #include "identity.h"
+#include "runs.h"
 
 typedef enum ct_statement {
     CT_DATA_VERSION,
@@ -67,7 +69,13 @@ typedef enum ct_statement {
     CT_APPEND_REWIND,
     CT_ANY_KEYSPACE,
     CT_ANY_PROGRESS,
-    CT_LOOK_UP,
+    CT_RUN_STATE,
+    CT_RUN_FIND,
+    CT_RUN_DELETE_PARTS,
+    CT_RUN_DELETE,
+    CT_RUN_LAST_PART,
+    CT_RUN_ADD_PART,
+    CT_RUN_ADD,
     CT_COUNT_MODELS,
     CT_DUMP_KEYSPACES,
     CT_DUMP_FOLDED,
@@ -104,6 +112,8 @@ typedef struct ct_store {
     size_t folded_keys;        /* keys that there were at our last fold; before it, when progress was read first */
     int64_t appended_seq;      /* the newest row that our last transaction appended; 0: none */
     uint64_t appended_mark;    /* what that row says */
+    ct_runs runs;              /* the rows behind the newest long run */
+    ct_asker asker;            /* answers questions while progress has not been read */
     int64_t page_bytes;        /* size of a page */
     /* The write-ahead log, see wal.h. Its pages are as last seen; all are 0 once it has been started over. */
     int wal_pages;

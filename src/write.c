@@ -60,6 +60,7 @@ ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *
     } else {
         ct_store_rollback(tracker->store);
     }
+    ct_runs_end(&tracker->store->runs, status == CTRACK_OK);
     ct_new_keyspaces *fresh = &tracker->new_keyspaces;
     for (size_t i = 0; status != CTRACK_OK && i < fresh->count; i++) {
         fresh->items[i]->file_id = 0;
@@ -115,6 +116,7 @@ ctrack_status ct_write_rewind(ctrack *tracker, int64_t keyspace_id, const char *
     sqlite3_clear_bindings(append);
     if (status == CTRACK_OK) {
         store->appended_seq = sqlite3_last_insert_rowid(store->db);
+        ct_runs_rewind(&store->runs, store->appended_seq);
         status = ct_fold_set(store, store->appended_seq, error);
     }
     return status;

@@ -195,7 +195,7 @@ static void test_each_kind_of_damage_is_found_at_its_place(void **state)
         int64_t row;
     } cases[] = {
         {"DELETE FROM ctrack_fold", "fold-row", "ctrack_fold", CTRACK_NO_ROW},
-        {"INSERT INTO ctrack_fold VALUES (2, 0)", "fold-row", "ctrack_fold", CTRACK_NO_ROW},
+        {"INSERT INTO ctrack_fold VALUES (2, 0, 0)", "fold-row", "ctrack_fold", CTRACK_NO_ROW},
         {"UPDATE ctrack_fold SET folded_seq = 7", "folded-beyond-log", "ctrack_fold", 1},
         {"UPDATE ctrack_fold SET folded_seq = -1", "folded-beyond-log", "ctrack_fold", 1},
         {"UPDATE ctrack_fold SET folded_seq = 'x'", "folded-beyond-log", "ctrack_fold", 1},
@@ -263,6 +263,84 @@ static void test_each_kind_of_damage_is_found_at_its_place(void **state)
         damage(f, cases[i].sql);
         assert_finds(f, cases[i].sql, cases[i].rule, cases[i].table, cases[i].row);
     }
+}
+
+/* A file whose log has a run, in which the first keys stand twice. */
+static void make_file_with_run(fixture *f)
+{
+    enum { KEYS = 3584 };
+    static char names[KEYS][12];
+    static ctrack_coordinate keys[KEYS];
+    char live[300];
+    ctrack *tracker = open_file(path_in(f, "live.db", live));
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(names[i], sizeof names[i], "doc-%05d", i);
+        keys[i] = at(names[i], 1);
+    }
+    assert_status(ctrack_update(tracker, keys, KEYS, NULL), CTRACK_OK);
+    for (int i = 0; i < KEYS; i++) {
+        keys[i].operation_index = 2;
+    }
+    assert_status(ctrack_update(tracker, keys, 1000, NULL), CTRACK_OK);
+    assert_status(ctrack_export(tracker, f->path, CTRACK_EXPORT_NEW, NULL, NULL, &f->error), CTRACK_OK);
+    close_tracker(&tracker);
+    assert_int_equal(db_integer_once(f->path, "SELECT last_seq FROM ctrack_run"), 4096);
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        char name[320];
+        snprintf(name, sizeof name, "%s%s", live, endings[i]);
+        unlink(name);
+    }
+}
+
+static void test_damage_of_runs_is_found(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *sql, *rule, *table;
+        int64_t row;
+    } cases[] = {
+        {"UPDATE ctrack_run SET first_seq = 0", "run-range", "ctrack_run", 4096},
+        {"UPDATE ctrack_run SET first_seq = 4097", "run-range", "ctrack_run", 4096},
+        {"UPDATE ctrack_run SET last_seq = 4585", "run-range", "ctrack_run", 4585},
+        {"UPDATE ctrack_run SET first_part = 0", "run-range", "ctrack_run", 4096},
+        {"UPDATE ctrack_run SET first_part = 9223372032559808513", "run-range", "ctrack_run", 4096},
+        {"UPDATE ctrack_run SET parts = 0", "run-range", "ctrack_run", 4096},
+        {"UPDATE ctrack_run SET parts = 4294967296", "run-range", "ctrack_run", 4096},
+        {"DELETE FROM ctrack_run_part WHERE id = 2", "run-parts", "ctrack_run", 4096},
+        {"DELETE FROM ctrack_run", "run-part-orphan", "ctrack_run_part", CTRACK_NO_ROW},
+        {"UPDATE ctrack_run_part SET entries = 'text' WHERE id = 3", "run-entries", "ctrack_run_part", 3},
+        {"UPDATE ctrack_run_part SET entries = zeroblob(9) WHERE id = 3", "run-entries", "ctrack_run_part", 3},
+        {"UPDATE ctrack_run_part SET entries = x'' WHERE id = 3", "run-lacks", "ctrack_run", 4096},
+        {"UPDATE ctrack_run_part SET entries = substr(entries, 9)", "run-lacks", "ctrack_run", 4096},
+        {"UPDATE ctrack_run SET last_seq = 4584", "run-lacks", "ctrack_run", 4584},
+        {"UPDATE ctrack_fold SET hash_seed = hash_seed + 1", "run-lacks", "ctrack_run", 4096},
+        {"UPDATE ctrack_advance SET operation_index = 3 WHERE seq = (SELECT min(a.seq) FROM ctrack_advance AS a "
+         "JOIN ctrack_advance AS b ON b.document_id = a.document_id AND b.seq > a.seq AND b.seq <= 4096)",
+         "run-lacks", "ctrack_run", 4096},
+    };
+    make_file_with_run(f);
+    assert_sound(f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        remove_file(f);
+        make_file_with_run(f);
+        damage(f, cases[i].sql);
+        assert_finds(f, cases[i].sql, cases[i].rule, cases[i].table, cases[i].row);
+    }
+}
+
+static void test_runs_are_sound_whatever_is_folded(void **state)
+{
+    fixture *f = *state;
+    make_file_with_run(f);
+    db_run_once(f->path,
+                "INSERT INTO ctrack_coordinate (keyspace_id, document_id) SELECT keyspace_id, document_id "
+                "FROM ctrack_advance WHERE seq <= 3584; "
+                "INSERT INTO ctrack_latest SELECT id, 1, 0 FROM ctrack_coordinate WHERE id <= 2000; "
+                "UPDATE ctrack_fold SET folded_seq = 2000; UPDATE ctrack_advance SET coordinate_id = (SELECT id "
+                "FROM ctrack_coordinate AS c WHERE c.document_id = ctrack_advance.document_id), "
+                "keyspace_id = NULL, document_id = NULL WHERE seq > 3600");
+    assert_sound(f);
 }
 
 static void test_migration_without_a_name_is_found(void **state)
@@ -488,6 +566,8 @@ int main(int argc, char **argv)
         TEST(test_file_in_a_database_with_other_tables_is_sound),
         TEST(test_check_writes_nothing_and_needs_nobody_to_listen),
         TEST(test_each_kind_of_damage_is_found_at_its_place),
+        TEST(test_damage_of_runs_is_found),
+        TEST(test_runs_are_sound_whatever_is_folded),
         TEST(test_migration_without_a_name_is_found),
         TEST(test_table_that_cannot_be_read_is_a_finding_and_the_others_are_checked),
         TEST(test_quick_check_finds_damaged_pages),

@@ -17,6 +17,9 @@ void bench_update_by_threads(bench *b);
 
 void bench_open(bench *b); /* open.c */
 
+void bench_satisfied_in(bench *b); /* ask.c */
+void bench_lazy_get(bench *b);
+
 void bench_export(bench *b); /* export.c */
 void bench_export_writer(bench *b);
 void bench_dump(bench *b); /* dump.c */
