@@ -46,6 +46,7 @@ with_pkg_config() {
     export PKG_CONFIG_PATH
     "$CC" "$here/consumer.c" -o c-shared $(pkg-config --cflags --libs ctrack)
     "$CXX" "$here/consumer.cpp" -o cpp-shared $(pkg-config --cflags --libs ctrack)
+    "$CC" "$here/unload.c" -o unload $(pkg-config --cflags ctrack sqlite3) -lsqlite3 -ldl
     # The library by its name: -static would ask for a static libc, where a lookup of names misses its modules.
     static="$(pkg-config --static --libs ctrack | sed 's/-lctrack/-l:libctrack.a/')"
     # shellcheck disable=SC2086
@@ -53,7 +54,7 @@ with_pkg_config() {
     # The installation is not where the loader looks.
     LD_LIBRARY_PATH=$(pkg-config --variable=libdir ctrack)
     export LD_LIBRARY_PATH
-    run ./c-shared ./cpp-shared ./c-static
+    run ./c-shared ./cpp-shared ./c-static ./unload
 }
 
 case $way in
