@@ -52,13 +52,6 @@ static bool nobody_locks(int descriptor)
     struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     return descriptor < 0 || (fcntl(descriptor, F_OFD_GETLK, &found) == 0 && found.l_type == F_UNLCK);
 }
-
-/* Whether another process is seen to have a lock on the byte. It may have one without being seen behind our own. */
-static bool others_lock(int descriptor, off_t byte)
-{
-    struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    return fcntl(descriptor, F_OFD_GETLK, &found) == 0 && found.l_type != F_UNLCK && found.l_pid != getpid();
-}
 #else
 static int set_lock(int descriptor, short type, off_t start, off_t length)
 {
@@ -69,12 +62,6 @@ static int set_lock(int descriptor, short type, off_t start, off_t length)
 static bool nobody_locks(int descriptor)
 {
     return descriptor < 0;
-}
-
-static bool others_lock(int descriptor, off_t byte)
-{
-    (void)descriptor, (void)byte;
-    return false;
 }
 #endif
 
@@ -171,7 +158,7 @@ typedef struct others {
     long long self;
     unsigned major, minor;
     bool known, on_file;
-    unsigned on_index; /* so many use -shm; of them, we once */
+    unsigned on_index; /* so many use -shm, in all readings; of them, we once in each */
 } others;
 
 static void find_own(const held *one, void *argument)
@@ -196,12 +183,9 @@ static void find_others(const held *one, void *argument)
 
 static bool others_are_elsewhere(const ct_guard *guard)
 {
-    if (others_lock(guard->descriptors[1], IN_USE_BYTE)) {
-        return false;
-    }
     others o = {.guard = guard, .self = own_process()};
     bool known = look_at_locks(find_own, &o) && o.known && look_at_locks(find_others, &o);
-    return known && o.on_file && o.on_index < 2;
+    return known && o.on_file && o.on_index <= READINGS;
 }
 
 /* ---------------------------------------------------------------- descriptors */
