@@ -221,7 +221,7 @@ static ctrack_status lock(const host *h, ctrack_error *error)
         status = ct_sql_run(nothing, "lock the file for writing", error);
         if (status == CTRACK_BUSY && before == SQLITE_TXN_READ) {
             status = explain_busy(h, error);
-        } else if (status == CTRACK_CORRUPT && sqlite3_errcode(h->db) == SQLITE_ERROR) {
+        } else if (status != CTRACK_OK && sqlite3_errcode(h->db) == SQLITE_ERROR) {
             status = no_tables(error); /* not any more: the connection did not know yet */
         }
     }
