@@ -221,7 +221,7 @@ typedef enum ctrack_durability {
 } ctrack_durability;
 
 /** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); on any thread, also
- * within a call. It cannot call with the same tracker: whatever it calls is CTRACK_MISUSE. */
+ * within a call, which it holds up. It cannot call with the same tracker: whatever it calls is CTRACK_MISUSE. */
 typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
 
 /**

@@ -111,6 +111,16 @@ static void test_wait_for_a_file_ends_by_the_signal(void **state)
     assert_int_equal(files_in(f, "p.db"), 0);
 }
 
+static void test_wait_for_a_file_says_so_on_a_terminal(void **state)
+{
+    fixture *f = *state;
+    char text[1000];
+    process p = start_on_terminal(f, TERMINAL_ERROR, LIST("wait", "p.db", "a:b:c=2"));
+    read_until(p.error, text, sizeof text, "ctrack: waiting: p.db: there is no such file");
+    assert_exit(DONE, RUN(f, "update", "p.db", "a:b:c=2"));
+    assert_exit(DONE, finish(&p, "", 0));
+}
+
 /* Starts it as the first process of a container. False where that is refused. */
 static bool start_as_process_one(const fixture *f, const char *const arguments[], process *p)
 {
@@ -239,6 +249,7 @@ int main(int argc, char **argv)
         TEST(test_no_terminal_obeys_what_csv_holds),
         TEST(test_wait_ends_by_the_signal_and_says_what_was_missing),
         TEST(test_wait_for_a_file_ends_by_the_signal),
+        TEST(test_wait_for_a_file_says_so_on_a_terminal),
         TEST(test_process_one_ends_with_the_status_that_a_shell_gives_a_signal),
         TEST(test_an_interrupted_restore_changes_nothing),
         TEST(test_an_interrupted_dump_leaves_the_old_file_and_no_other),

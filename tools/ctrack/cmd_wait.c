@@ -4,14 +4,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "interrupt.h"
 #include "options.h"
 
 /* ---------------------------------------------------------------- the file */
 
-/* Milliseconds: between two looks whether the file is there, and for how long a lock is waited for, as a rule. */
-enum { LONGEST_PAUSE = 20, USUAL_BUSY_TIMEOUT = 5000 };
+/* Milliseconds: between two looks whether the file is there; until a terminal is told that it is not, since the name may
+ * be wrong; and for how long a lock is waited for, as a rule. */
+enum { LONGEST_PAUSE = 20, SILENCE = 1000, USUAL_BUSY_TIMEOUT = 5000 };
 
 static int64_t now_ms(void)
 {
@@ -66,6 +68,7 @@ static int open_when_it_is_there(const char *file, const char *read_model, int64
 {
     ctrack_error error;
     const int64_t given = *timeout_ms, start = now_ms();
+    bool silent = isatty(STDERR_FILENO) != 0;
     for (int pause = 1;; pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE) {
         struct stat status;
         bool there = stat(file, &status) == 0 || errno != ENOENT;
@@ -87,6 +90,10 @@ static int open_when_it_is_there(const char *file, const char *read_model, int64
         interrupt_sleep(-1, pause);
         int64_t past = now_ms() - start;
         *timeout_ms = given < 0 ? given : past < given ? given - past : 0;
+        if (silent && past >= SILENCE) {
+            silent = false;
+            fail(EXIT_NEGATIVE, "waiting: %s: %s", file, reason);
+        }
     }
 }
 
