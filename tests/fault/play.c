@@ -1121,7 +1121,9 @@ static void call_trim(world *w)
             complain(w, "trim: %s", message);
         }
         sqlite3_free(message);
-        w->data_version = -1; /* which a connection's own commit leaves as it is */
+        if (sqlite3_changes(w->eye) > 0) {
+            w->data_version = -1; /* which a connection's own commit leaves as it is */
+        }
     }
 }
 
