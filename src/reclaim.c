@@ -25,12 +25,14 @@ bool ct_reclaim(ctrack *tracker, int times)
 
 #define TRIES 3
 
-/* Folds; anew when progress was taken back meanwhile. */
+/* Folds; anew when progress was taken back meanwhile, or the schema was changed since the tracker last looked, by which
+ * a fold knows that it may be another file's. */
 static ctrack_status fold(ctrack *tracker, ct_reporter *reporter, ctrack_error *error)
 {
     ctrack_status status = CTRACK_ABORTED;
     for (int i = 0; i < TRIES && status == CTRACK_ABORTED && !reporter->cancelled; i++) {
-        status = ct_fold_log(tracker, &tracker->keeper.stopping, reporter, error);
+        status = ct_follow_in_turn(tracker, false, error);
+        status = status == CTRACK_OK ? ct_fold_log(tracker, &tracker->keeper.stopping, reporter, error) : status;
     }
     return status;
 }
@@ -41,8 +43,7 @@ static ctrack_status fold_and_shrink(ctrack *tracker, ct_reporter *reporter, ctr
     if (tracker->store->read_only) {
         return ct_error_set(error, CTRACK_READ_ONLY, "the tracker is open for reading only");
     }
-    ctrack_status status = ct_follow_begin(tracker, error);
-    status = status == CTRACK_OK ? fold(tracker, reporter, error) : status;
+    ctrack_status status = fold(tracker, reporter, error);
     if (status != CTRACK_OK) {
         return status;
     }

@@ -312,6 +312,15 @@ static void test_fold_is_ended_by_its_callback_and_goes_on_later(void **state)
     assert_all_keys(f, 19);
 }
 
+static void test_fold_folds_after_a_host_has_changed_its_tables(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-0", 1);
+    db_run_once(f->path, "CREATE TABLE host (a)"); /* which the tracker has not seen */
+    assert_status(ctrack_fold(f->tracker, NULL, NULL, &f->error), CTRACK_OK);
+    assert_int_equal(backlog(f), 0);
+}
+
 static void test_fold_loads_a_lazy_tracker(void **state)
 {
     fixture *f = *state;
@@ -360,6 +369,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_fold_folds_all_there_is_and_gives_space_back),
         TEST_ON_FILE(test_fold_without_anything_to_fold_is_fine),
         TEST_ON_FILE(test_fold_is_ended_by_its_callback_and_goes_on_later),
+        TEST_ON_FILE(test_fold_folds_after_a_host_has_changed_its_tables),
         TEST_ON_FILE(test_fold_loads_a_lazy_tracker),
         TEST_ON_FILE(test_fold_of_a_tracker_for_reading_is_refused),
         TEST_IN_MEMORY(test_fold_in_memory_does_nothing),

@@ -48,7 +48,9 @@ typedef struct world {
     ctrack_abort_signal *signals[SIGNALS];
     bool given[SIGNALS];
     dump dumped;
-    bool copied; /* there is an exported file */
+    bool copied;    /* there is an exported file */
+    bool backed_up; /* there is a backup, of what was then committed */
+    oracle_state backed;
     unsigned long long random;
     bool trace;
     const char *call;
@@ -56,7 +58,7 @@ typedef struct world {
     char *problem;      /* empty: none yet */
 } world;
 
-static char path[300], copy[300];
+static char path[300], copy[300], backup[300];
 
 /* ---------------------------------------------------------------- saying */
 
@@ -1127,6 +1129,42 @@ static void call_trim(world *w)
     }
 }
 
+/* SQLite's backup of one connection's database into another's. */
+static void copy_database(world *w, sqlite3 *from, sqlite3 *to)
+{
+    sqlite3_backup *copying = sqlite3_backup_init(to, "main", from, "main");
+    int code = copying != NULL ? sqlite3_backup_step(copying, -1) : sqlite3_errcode(to);
+    sqlite3_backup_finish(copying);
+    if (code != SQLITE_DONE) {
+        complain(w, "SQLite's backup: %s", sqlite3_errstr(code));
+    }
+}
+
+/* An operator makes a backup of the whole database … */
+static void call_back_up(world *w)
+{
+    sqlite3 *db = NULL;
+    sqlite3_open_v2(backup, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    copy_database(w, w->eye, db);
+    sqlite3_close(db);
+    w->backed = *oracle_now(&w->o);
+    w->backed_up = true;
+}
+
+/* … and takes it back into the file while everybody has that open. */
+static void call_take_back(world *w)
+{
+    sqlite3 *db = NULL;
+    if (!w->backed_up || w->o.host.stage == ORACLE_WRITING) {
+        return;
+    }
+    sqlite3_open_v2(backup, &db, SQLITE_OPEN_READWRITE, NULL);
+    copy_database(w, db, w->eye);
+    sqlite3_close(db);
+    oracle_commit(&w->o, &w->backed);
+    w->data_version = -1; /* as after a trim */
+}
+
 /* ---------------------------------------------------------------- all calls */
 
 static const struct {
@@ -1171,6 +1209,8 @@ static const struct {
     {"fold", call_fold},
     {"checkpoint", call_checkpoint},
     {"trim", call_trim},
+    {"back_up", call_back_up},
+    {"take_back", call_take_back},
 };
 const int play_calls = sizeof calls / sizeof calls[0];
 
@@ -1224,6 +1264,8 @@ static void remove_files(void)
         unlink(name);
         snprintf(name, sizeof name, "%s%s", copy, endings[i]);
         unlink(name);
+        snprintf(name, sizeof name, "%s%s", backup, endings[i]);
+        unlink(name);
     }
 }
 
@@ -1233,6 +1275,7 @@ void play_prepare(const char *directory)
     struct stat found;
     snprintf(path, sizeof path, "%s/file.db", directory);
     snprintf(copy, sizeof copy, "%s/copy.db", directory);
+    snprintf(backup, sizeof backup, "%s/backup.db", directory);
     if (ctrack_open(path, NULL, &tracker, NULL) != CTRACK_OK || ctrack_close(tracker, NULL) != CTRACK_OK) {
         give_up(path);
     }
