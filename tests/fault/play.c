@@ -48,9 +48,8 @@ typedef struct world {
     ctrack_abort_signal *signals[SIGNALS];
     bool given[SIGNALS];
     dump dumped;
-    bool copied;    /* there is an exported file */
-    bool backed_up; /* there is a backup, of what was then committed */
-    oracle_state backed;
+    bool copied;         /* there is an exported file */
+    oracle_state backed; /* what the backup holds; at first, nothing */
     unsigned long long random;
     bool trace;
     const char *call;
@@ -1148,14 +1147,13 @@ static void call_back_up(world *w)
     copy_database(w, w->eye, db);
     sqlite3_close(db);
     w->backed = *oracle_now(&w->o);
-    w->backed_up = true;
 }
 
 /* … and takes it back into the file while everybody has that open. */
 static void call_take_back(world *w)
 {
     sqlite3 *db = NULL;
-    if (!w->backed_up || w->o.host.stage == ORACLE_WRITING) {
+    if (w->o.host.stage == ORACLE_WRITING) {
         return;
     }
     sqlite3_open_v2(backup, &db, SQLITE_OPEN_READWRITE, NULL);
@@ -1291,15 +1289,22 @@ void play_prepare(const char *directory)
     close(descriptor);
 }
 
+static void write_template(const char *to)
+{
+    int descriptor = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (descriptor < 0 || write(descriptor, template_bytes, template_size) != (ssize_t)template_size) {
+        give_up(to);
+    }
+    close(descriptor);
+}
+
 static void begin(world *w)
 {
     remove_files();
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (descriptor < 0 || write(descriptor, template_bytes, template_size) != (ssize_t)template_size) {
-        give_up(path);
-    }
-    close(descriptor);
+    write_template(path);
+    write_template(backup);
     oracle_begin(&w->o);
+    w->backed = *oracle_now(&w->o);
     w->call = "open";
     for (int t = 0; t < ORACLE_TRACKERS; t++) {
         open_tracker(w, t, t, 0);
