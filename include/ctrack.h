@@ -70,7 +70,17 @@
  * - SQLite's backup API may put another state into the place of the file's content while trackers have it open (the
  *   shell's `.restore`). They then say what the file says, once they look: progress may be lower, and what a wait had
  *   reached is missing again. What has no ctrack tables, or others, is as a damaged file until it is put right.
- * - Do not use a tracker across fork(): every call in the child returns CTRACK_FORKED and touches nothing. Open anew.
+ * - Do not use a tracker across fork(): every call with a parent's handle returns CTRACK_FORKED and touches nothing. If
+ *   the parent had any file open with ctrack at the fork, the child cannot open one, nor restore (CTRACK_FORKED):
+ *   SQLite's locks would not be its own. Fork before opening, or let the child run a program (exec). Trackers in memory
+ *   work.
+ * - A file has one name. With two hard links, or mounted by itself at another place, it would have two write-ahead
+ *   logs: it is refused (CTRACK_INVALID) if it is to be written or has a log. Mount its directory, not the file. Other
+ *   programs can still use another name, and what they write under it damages the file.
+ * - Directories on the way to the file are looked up when it is opened. If a link such as `current/` moves on to another
+ *   directory, trackers and their waits stay with the file that they have opened: open anew to follow the link.
+ * - Another copy of SQLite in the process (as other languages' bindings bring) may read the file. What it writes may be
+ *   lost: its own locks can be dropped, ctrack's cannot. Hand ctrack_stage() a connection of the SQLite that ctrack uses.
  * - Two trackers with the same read model name on one file report for one and the same read model, in one process or in
  *   two. If two copies of a read model build tables of their own, give each a name of its own: else the faster copy's
  *   progress ends waits for rows that the slower one does not have yet.
@@ -197,7 +207,7 @@ typedef enum ctrack_status {
     CTRACK_CORRUPT = 14,   /**< the file is damaged, or is not ctrack's */
     CTRACK_SCHEMA = 15,    /**< the file is newer than the library */
     CTRACK_FORMAT = 16,    /**< a dump, token or key text that cannot be read */
-    CTRACK_FORKED = 17,    /**< the handle was made by a parent process */
+    CTRACK_FORKED = 17,    /**< a parent process made the handle, or had a file open at the fork */
     /* 18 is kept for a store that cannot be reached, such as a server. */
     CTRACK_INTERNAL = 19 /**< a fault of ctrack's own, found before it could get into the file; please report it */
 } ctrack_status;
@@ -269,10 +279,12 @@ typedef struct ctrack_options {
  * @param[in]  path     NULL: memory only, nothing is durable.
  * @param[in]  options  NULL: the defaults.
  * @param[out] tracker  The caller closes it with ctrack_close().
- * Errors: CTRACK_INVALID for a bad path or option, or a database in UTF-16; CTRACK_IO when the file cannot be opened;
+ * Errors: CTRACK_INVALID for a bad path or option, a file with two names, or a database in UTF-16; CTRACK_IO when the file cannot be opened;
  *         CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it
- *         is newer than the library; CTRACK_READ_ONLY, CTRACK_BUSY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is
- *         refused is not touched, nor is its write-ahead log.
+ *         is newer than the library; CTRACK_FORKED in the child of a process that had a file open; CTRACK_MISUSE when
+ *         SQLite is configured for a single thread; CTRACK_BUSY also when the file is being replaced again and again,
+ *         or others use it under another name; CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is refused
+ *         is not touched, nor is its write-ahead log.
  */
 CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *options, ctrack **tracker,
                                      ctrack_error *error);
