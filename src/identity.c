@@ -28,6 +28,22 @@ sqlite3_file *ct_identity_log(sqlite3 *db)
 
 /* ---------------------------------------------------------------- opening */
 
+static ctrack_status refuse_other_names(const ct_inode *file, ctrack_error *error)
+{
+    if (file->links <= 1 && !file->mounted) {
+        return CTRACK_OK;
+    }
+    return ct_error_set(
+        error, CTRACK_INVALID, "it has another name (%s), and each name has a write-ahead log of its own: %s",
+        file->mounted ? "a bind mount" : "a hard link", file->mounted ? "mount its directory" : "remove one of them");
+}
+
+ctrack_status ct_identity_foresee(const char *path, ctrack_error *error)
+{
+    ct_inode file;
+    return ct_inode_of(path, &file) == 0 ? refuse_other_names(&file, error) : CTRACK_OK;
+}
+
 ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error *error)
 {
     const char *path = sqlite3_db_filename(db, "main");
@@ -40,13 +56,7 @@ ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error
     }
     identity->file = after;
     bool logged = ct_identity_log(db) != NULL || sqlite3_db_readonly(db, "main") == 0;
-    if (logged && (after.links > 1 || after.mounted)) {
-        return ct_error_set(error, CTRACK_INVALID,
-                            "it has another name (%s), and each name has a write-ahead log of its own: %s",
-                            after.mounted ? "a bind mount" : "a hard link",
-                            after.mounted ? "mount its directory" : "remove one of them");
-    }
-    return CTRACK_OK;
+    return logged ? refuse_other_names(&after, error) : CTRACK_OK;
 }
 
 static ctrack_status name_index(ct_identity *identity, const char *path, ctrack_error *error)

@@ -40,6 +40,12 @@ typedef struct ct_identity {
     }
 
 /**
+ * Before a connection that will write reads the file, which makes a write-ahead log beside each of its names.
+ *
+ * Errors: CTRACK_INVALID when it has other names, as the next.
+ */
+ctrack_status ct_identity_foresee(const char *path, ctrack_error *error);
+/**
  * A connection has read the file, which has succeeded or not.
  *
  * Errors: CTRACK_BUSY when it is not what its name stands for; CTRACK_INVALID when it has other names. Either may be over

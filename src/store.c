@@ -729,6 +729,11 @@ static ctrack_status connect_once(ct_store *store, const char *name, bool *again
     if (status != CTRACK_OK) {
         return status;
     }
+    status = store->read_only ? CTRACK_OK : ct_identity_foresee(name, error);
+    if (status != CTRACK_OK) {
+        *again = true;
+        return status;
+    }
     status = set_up(store, error);
     ctrack_error why;
     ctrack_status known = ct_identity_learn(&store->identity, store->db, &why);

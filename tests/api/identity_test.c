@@ -448,10 +448,12 @@ static void test_file_with_two_names_is_refused_under_either(void **state)
 static void test_second_name_of_a_file_in_use_is_refused(void **state)
 {
     fixture *f = *state;
-    char path[300];
+    char path[300], beside[300];
     update(f->tracker, "doc-1", 5);
     assert_int_equal(link(f->path, path_in(f, "link.db", path)), 0);
     assert_status(open_and_close(path, NULL, &f->error), CTRACK_INVALID);
+    assert_false(file_exists(path_in(f, "link.db-wal", beside)));
+    assert_false(file_exists(path_in(f, "link.db-shm", beside)));
     update(f->tracker, "doc-1", 6);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(run_elsewhere("read", f->path), 6);

@@ -306,7 +306,7 @@ typedef enum where { INSIDE = 1, OUTSIDE = 2, ANYWHERE = 3 } where;
 static const struct kind {
     const char *name;
     where where;
-    unsigned weight;         /* 0: it finds what is not mended yet, and is played with --only */
+    unsigned weight;
     unsigned long excused;   /* what calls of all workers may return; waits never end for it */
     bool only_there;         /* it concerns only the worker inside which it is done */
     void (*play)(int which); /* NULL: it is a mere act */
@@ -333,7 +333,7 @@ static const struct kind {
     {"fill-disk", OUTSIDE, 4, MAY(FULL), false, fill_disk, HOST_KINDS},
     {"move-directory", OUTSIDE, 4, MAY(IO), false, move_directory, HOST_KINDS},
     {"rename-file", OUTSIDE, 4, MAY(IO), false, rename_file, HOST_KINDS},
-    {"link-file", ANYWHERE, 0, MAY(IO), false, link_file, HOST_KINDS},
+    {"link-file", ANYWHERE, 3, MAY(IO), false, link_file, HOST_KINDS},
     {"stop", INSIDE, 4, 0, false, stop, HOST_KINDS},
     {"kill", INSIDE, 4, 0, false, kill_and_restart, HOST_KINDS},
 };
@@ -344,8 +344,7 @@ static unsigned long played[KINDS];
 static bool is_possible(const struct kind *kind)
 {
     const char *only = fault_text("only", NULL);
-    bool wanted = only == NULL ? kind->weight > 0 : strcmp(only, kind->name) == 0;
-    return wanted && (mounted || kind->play != fill_disk) &&
+    return (only == NULL || strcmp(only, kind->name) == 0) && (mounted || kind->play != fill_disk) &&
            (host_has_second_sqlite() || kind->act != HOST_VISIT_WITH_SECOND_SQLITE);
 }
 
@@ -353,15 +352,15 @@ static const struct kind *draw_kind(void)
 {
     unsigned total = 0;
     for (int i = 0; i < KINDS; i++) {
-        total += is_possible(&kinds[i]) ? kinds[i].weight + 1 : 0;
+        total += is_possible(&kinds[i]) ? kinds[i].weight : 0;
     }
     unsigned at = total > 0 ? (unsigned)draw(total) : 0;
     for (int i = 0; i < KINDS; i++) {
         if (is_possible(&kinds[i])) {
-            if (at <= kinds[i].weight) {
+            if (at < kinds[i].weight) {
                 return &kinds[i];
             }
-            at -= kinds[i].weight + 1;
+            at -= kinds[i].weight;
         }
     }
     fprintf(stderr, "there is no such kind of step\n");
