@@ -878,28 +878,33 @@ static void call_dump(world *w)
     }
 }
 
-/* What is restored: what was dumped last, an array, or nothing that can be read. */
+/* An array of some keys, each of them once. */
+static dump draw_array(world *w)
+{
+    dump d = {.own = true, .whole = true, .text = "[", .length = 1};
+    memset(d.state.index, 0xFF, sizeof d.state.index);
+    for (int k = 0; k < ORACLE_KEYS; k++) {
+        if (draw(w, 2) == 0) {
+            bool colon = strchr(oracle_keys[k].document_id, ':') != NULL; /* only one has, and it is escaped twice */
+            d.state.index[0][k] = (int64_t)draw(w, HIGHEST);
+            d.length += (size_t)sprintf(d.text + d.length, "%s[\"%s:%s:%s\",%" PRId64 "]", d.length > 1 ? "," : "",
+                                        colon ? "d\\\\:1" : oracle_keys[k].document_id, oracle_keys[k].scope,
+                                        oracle_keys[k].branch, d.state.index[0][k]);
+        }
+    }
+    d.length += (size_t)sprintf(d.text + d.length, "]");
+    return d;
+}
+
+/* What is restored: what was dumped last, an array, or what cannot be read. */
 static dump draw_dump(world *w)
 {
     unsigned kind = draw(w, 8);
-    dump d = w->dumped;
+    bool array = w->dumped.length == 0 || kind < 3;
+    dump d = array ? draw_array(w) : w->dumped;
     d.at = 0;
-    if (d.length == 0 || kind < 3) {
-        d = (dump){.own = true, .whole = true};
-        memset(d.state.index, 0xFF, sizeof d.state.index);
-        d.length = (size_t)sprintf(d.text, "[");
-        for (int k = 0; k < ORACLE_KEYS; k++) {
-            if (draw(w, 2) == 0) {
-                d.state.index[0][k] = (int64_t)draw(w, HIGHEST);
-                bool colon = strchr(oracle_keys[k].document_id, ':') != NULL;
-                d.length += (size_t)sprintf(d.text + d.length, "%s[\"%s:%s:%s\",%" PRId64 "]", d.length > 1 ? "," : "",
-                                            colon ? "d\\\\:1" : oracle_keys[k].document_id, oracle_keys[k].scope,
-                                            oracle_keys[k].branch, d.state.index[0][k]);
-            }
-        }
-        d.length += (size_t)sprintf(d.text + d.length, "]");
-    } else if (kind == 7) {
-        d.length -= 10;
+    if (!array && kind == 7) {
+        d.length -= 10; /* within the last line */
         d.whole = false;
     }
     note(w, ", %s", d.own ? d.text : d.whole ? "what was dumped" : "what was cut off");
