@@ -200,6 +200,14 @@ static void act_forget(run *r)
     update_key(r, 0, 0, 1);
 }
 
+/* The tracker forgets the ids of the file when it sees that the schema has changed, and looks them up again. */
+static void prepare_migrated(run *r)
+{
+    open_tracker(r);
+    run_open_host(r);
+    sqlite3_exec(r->host, "CREATE TABLE later (a)", NULL, NULL, NULL);
+}
+
 static void prepare_export(run *r)
 {
     open_tracker(r);
@@ -267,6 +275,7 @@ const scenario scenarios[] = {
     {"satisfied in", RUN_USED, prepare_stage, act_satisfied_in, false, false},
     {"hydrate", RUN_LIVE, open_tracker, act_hydrate, false, true},
     {"forget", RUN_LIVE, open_tracker, act_forget, false, true},
+    {"forget after a host's migration", RUN_LIVE, prepare_migrated, act_forget, false, true},
     {"export", RUN_NEW, prepare_export, act_export, false, true},
     {"export from a host's database", RUN_LIVE, open_tracker, act_export, false, true},
     {"export over an old copy", RUN_USED, prepare_export_again, act_export, false, true},
