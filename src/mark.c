@@ -34,7 +34,7 @@ ctrack_status ct_mark_of(ct_store *store, int64_t seq, uint64_t *mark, ctrack_er
         for (int i = 0; i < sqlite3_column_count(statement); i++) {
             made = mix(made, sqlite3_column_value(statement, i));
         }
-        *mark = made != CT_NO_MARK ? made : 1;
+        *mark = made | 1; /* so it is none that says that there is no row */
     }
     sqlite3_reset(statement);
     return status;

@@ -243,6 +243,51 @@ static void test_a_host_that_fails_and_resumes_does_not_hide_that_the_file_is_lo
     assert_contains(f->error.message, "is gone");
 }
 
+static void await_heard(fixture *f, const char *part)
+{
+    hearsay *h = f->extra;
+    for (bool heard = false; !heard;) {
+        pthread_mutex_lock(&h->lock);
+        heard = strstr(h->message, part) != NULL;
+        pthread_mutex_unlock(&h->lock);
+        ct_thread_nap(1000000);
+    }
+}
+
+/* The log is what others commit to; a new one would be another. */
+static void remove_log(const fixture *f)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s-wal", f->path);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void test_a_log_that_is_removed_ends_waits(void **state)
+{
+    fixture *f = *state;
+    lose_once(f, remove_log, "the write-ahead log", true);
+}
+
+/* A tracker that always follows goes on looking, and tells of each change for the worse. */
+static void test_who_follows_is_told_what_becomes_of_a_lost_file(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    use_file(f);
+    open_talkative(f, false);
+    options.log = hear;
+    options.log_argument = f->extra;
+    options.follow = true;
+    close_tracker(&f->tracker);
+    assert_status(ctrack_open(f->path, &options, &f->tracker, &f->error), CTRACK_OK);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 6);
+    remove_it(f);
+    assert_status(ctrack_promise_await(promise), CTRACK_IO);
+    write_file(f->path, "another", 7);
+    await_heard(f, "has been replaced by another file");
+    ctrack_promise_release(promise);
+}
+
 /* A tracker on a file in a directory of its own, which can be moved. */
 static void open_in_a_directory(fixture *f)
 {
@@ -257,17 +302,6 @@ static void move_directory(const fixture *f, const char *from, const char *to)
 {
     char source[300], target[300];
     assert_int_equal(rename(path_in(f, from, source), path_in(f, to, target)), 0);
-}
-
-static void await_heard(fixture *f, const char *part)
-{
-    hearsay *h = f->extra;
-    for (bool heard = false; !heard;) {
-        pthread_mutex_lock(&h->lock);
-        heard = strstr(h->message, part) != NULL;
-        pthread_mutex_unlock(&h->lock);
-        ct_thread_nap(1000000);
-    }
 }
 
 static void assert_heard_once(fixture *f)
@@ -418,6 +452,8 @@ int main(int argc, char **argv)
         TEST(test_file_lost_without_waits_is_told_by_the_next_update),
         TEST(test_waits_of_a_tracker_that_only_reads_end_too),
         TEST(test_a_host_that_fails_and_resumes_does_not_hide_that_the_file_is_lost),
+        TEST(test_a_log_that_is_removed_ends_waits),
+        TEST(test_who_follows_is_told_what_becomes_of_a_lost_file),
         TEST(test_a_directory_that_is_back_satisfies_waits),
         TEST(test_a_file_that_is_back_after_its_waits_have_ended_is_waited_for_again),
         TEST(test_a_directory_that_may_not_be_looked_into_for_a_while_ends_no_wait),

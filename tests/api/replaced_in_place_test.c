@@ -349,7 +349,28 @@ static void test_a_trigger_on_our_table_is_over_when_it_is_dropped(void **state)
 
 static void test_a_table_that_is_away_is_over_when_it_is_back(void **state)
 {
-    alter_for_a_moment(*state, "ALTER TABLE ctrack_latest RENAME TO away", "ALTER TABLE away RENAME TO ctrack_latest");
+    alter_for_a_moment(*state, "ALTER TABLE ctrack_advance RENAME TO away",
+                       "ALTER TABLE away RENAME TO ctrack_advance");
+}
+
+/* Longer than the grace; but a new wait looks again. */
+static void test_a_schema_that_stays_altered_ends_waits_until_it_is_put_right(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate next = at("doc-1", 6);
+    update(f->tracker, "doc-1", 5);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 6);
+    db_run_once(f->path, "CREATE TRIGGER spy AFTER INSERT ON ctrack_advance BEGIN SELECT 1; END");
+    assert_status(ctrack_promise_await(promise), CTRACK_CORRUPT);
+    assert_status(ctrack_wait(f->tracker, &next, 1, CTRACK_FOREVER, NULL, &f->error), CTRACK_CORRUPT);
+    assert_contains(f->error.message, "spy");
+    db_run_once(f->path, "DROP TRIGGER spy");
+    ctrack_promise *again = wait_for(f->tracker, "doc-1", 6);
+    assert_status(ctrack_promise_status(again), CTRACK_PENDING);
+    update(f->tracker, "doc-1", 6);
+    assert_status(ctrack_promise_status(again), CTRACK_OK);
+    ctrack_promise_release(promise);
+    ctrack_promise_release(again);
 }
 
 static void test_a_hosts_own_changes_of_its_tables_are_nothing_to_us(void **state)
@@ -386,6 +407,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_lazy_tracker_refuses_a_database_without_our_tables),
         TEST_ON_FILE(test_a_trigger_on_our_table_is_over_when_it_is_dropped),
         TEST_ON_FILE(test_a_table_that_is_away_is_over_when_it_is_back),
+        TEST_ON_FILE(test_a_schema_that_stays_altered_ends_waits_until_it_is_put_right),
         TEST_ON_FILE(test_a_hosts_own_changes_of_its_tables_are_nothing_to_us),
     };
     return SUPPORT_MAIN(argc, argv, "replaced_in_place", tests, NULL);

@@ -422,6 +422,26 @@ static void test_closing_one_leaves_the_other_at_work(void **state)
     assert_int_equal(latest(f->tracker, "doc-1"), 6);
 }
 
+/* Nobody has brought the file to write-ahead mode. */
+static void test_a_reader_follows_a_file_with_a_rollback_journal(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    update(f->tracker, "doc-1", 1);
+    close_tracker(&f->tracker);
+    db_run_once(f->path, "PRAGMA journal_mode = DELETE");
+    options.read_only = true;
+    assert_status(ctrack_open(f->path, &options, &f->tracker, &f->error), CTRACK_OK);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 2);
+    struct sqlite3 *writer = db_open(f->path);
+    db_run(writer, "PRAGMA busy_timeout = 5000");
+    db_run(writer, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) "
+                   "VALUES ('default', 'doc-1', 'document', 'main', 2)");
+    db_close(writer);
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -451,6 +471,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_tracker_that_fell_far_behind_updates_rightly),
         TEST_ON_FILE(test_trackers_that_write_at_once_agree),
         TEST_ON_FILE(test_closing_one_leaves_the_other_at_work),
+        TEST_ON_FILE(test_a_reader_follows_a_file_with_a_rollback_journal),
     };
     return SUPPORT_MAIN(argc, argv, "two_trackers", tests, NULL);
 }

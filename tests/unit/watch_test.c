@@ -234,6 +234,77 @@ static void test_without_descriptors_it_looks_now_and_then_until_there_are_some(
     ct_watch_destroy(&watch);
 }
 
+/* There is room for the pipe, but not for the instance; and a second watch does not try at once again. */
+static void test_an_instance_that_cannot_be_had_leaves_nothing_behind(void **state)
+{
+    fixture *f = *state;
+    struct rlimit before, few;
+    ct_watch one, two;
+    char path[300];
+    make_files(f, "a", path);
+    assert_int_equal(ct_watch_init(&one, path), 0);
+    assert_int_equal(ct_watch_init(&two, path), 0);
+    int first = dup(0);
+    assert_true(first > 0);
+    close(first);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)first + 2;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    bool told = ct_watch_await(&one, true) || ct_watch_await(&two, true);
+    int after = dup(0);
+    close(after);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(told);
+    assert_int_equal(after, first);
+    ct_watch_destroy(&one);
+    ct_watch_destroy(&two);
+}
+
+/* What was lost may have concerned everybody. */
+static void test_events_that_were_lost_are_told_to_all(void **state)
+{
+    fixture *f = *state;
+    enum { MORE_THAN_ARE_KEPT = 20000 };
+    ct_watch one, quiet;
+    char path[300], quiets[300], log[310];
+    make_files(f, "a", path);
+    make_files(f, "b", quiets);
+    snprintf(log, sizeof log, "%s-wal", path);
+    begin(&one, path);
+    begin(&quiet, quiets);
+    int files[2] = {open(path, O_WRONLY), open(log, O_WRONLY)};
+    for (int i = 0; i < MORE_THAN_ARE_KEPT; i++) { /* in turn, since equal events that follow each other are one */
+        assert_int_equal(write(files[i % 2], "x", 1), 1);
+    }
+    close(files[0]);
+    close(files[1]);
+    while (!ct_watch_await(&quiet, false)) {
+    }
+    ct_watch_destroy(&one);
+    ct_watch_destroy(&quiet);
+}
+
+/* Who cannot be watched for cannot lead. */
+static void test_nobody_leads_for_whom_there_is_nothing_to_poll(void **state)
+{
+    fixture *f = *state;
+    sleeper *s = f->extra = calloc(1, sizeof *s);
+    ct_watch watch;
+    char path[300], nothing[300];
+    assert_int_equal(ct_watch_init(&s->watch, path_in(f, "nothing", nothing)), 0);
+    s->thread = thread_start(sleep_and_count, s);
+    make_files(f, "a", path);
+    begin(&watch, path);
+    for (int i = 0; i < 100; i++) {
+        write_to(path);
+        assert_true(ct_watch_await(&watch, false));
+    }
+    ct_watch_destroy(&watch);
+    end(s);
+    assert_int_equal(instances(), 0);
+}
+
 static void test_waking_ends_every_sleep_or_the_next_one(void **state)
 {
     fixture *f = *state;
@@ -285,6 +356,9 @@ int main(int argc, char **argv)
         TEST(test_who_sleeps_whatever_happens_is_not_told),
         TEST(test_a_file_that_is_made_anew_is_watched_again),
         TEST(test_without_descriptors_it_looks_now_and_then_until_there_are_some),
+        TEST(test_an_instance_that_cannot_be_had_leaves_nothing_behind),
+        TEST(test_events_that_were_lost_are_told_to_all),
+        TEST(test_nobody_leads_for_whom_there_is_nothing_to_poll),
         TEST(test_waking_ends_every_sleep_or_the_next_one),
         TEST(test_a_child_has_an_instance_of_its_own),
     };
