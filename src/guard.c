@@ -357,6 +357,21 @@ ctrack_status ct_guard_take(const char *path, const char *index, const ct_inode 
     return status;
 }
 
+bool ct_guard_has(const char *index, const ct_inode *file)
+{
+    ct_inode named;
+    bool has = false;
+    if (ct_inode_of(index, &named) != 0) {
+        return false;
+    }
+    ct_mutex_lock(&lock);
+    for (ct_guard *guard = registry; guard != NULL && !has; guard = guard->next) {
+        has = guard->stores > 0 && ct_inode_same(&guard->file, file) && ct_inode_same(&guard->index, &named);
+    }
+    ct_mutex_unlock(&lock);
+    return has;
+}
+
 void ct_guard_loosen(ct_guard *guard)
 {
     if (guard == NULL) {

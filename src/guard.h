@@ -42,6 +42,9 @@ typedef struct ct_guard ct_guard;
 ctrack_status ct_guard_take(const char *path, const char *index, const ct_inode *file, ct_guard **guard,
                             ctrack_error *error);
 
+/** Whether this process guards a file for a store, with the -shm that has this name now. */
+bool ct_guard_has(const char *index, const ct_inode *file);
+
 /** A store on the file is about to close its connection. NULL is fine. */
 void ct_guard_loosen(ct_guard *guard);
 

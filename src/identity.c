@@ -28,9 +28,23 @@ sqlite3_file *ct_identity_log(sqlite3 *db)
 
 /* ---------------------------------------------------------------- opening */
 
-static ctrack_status refuse_other_names(const ct_inode *file, ctrack_error *error)
+/* Whether the log of this name is the one that this process uses already. */
+static bool is_in_use_here(const char *path, const ct_inode *file)
 {
-    if (file->links <= 1 && !file->mounted) {
+    size_t size = strlen(path) + sizeof "-shm";
+    char *index = ct_alloc(size);
+    if (index == NULL) {
+        return false;
+    }
+    snprintf(index, size, "%s-shm", path);
+    bool used = ct_guard_has(index, file);
+    ct_free(index);
+    return used;
+}
+
+static ctrack_status refuse_other_names(const char *path, const ct_inode *file, ctrack_error *error)
+{
+    if ((file->links <= 1 && !file->mounted) || is_in_use_here(path, file)) {
         return CTRACK_OK;
     }
     return ct_error_set(
@@ -41,7 +55,7 @@ static ctrack_status refuse_other_names(const ct_inode *file, ctrack_error *erro
 ctrack_status ct_identity_foresee(const char *path, ctrack_error *error)
 {
     ct_inode file;
-    return ct_inode_of(path, &file) == 0 ? refuse_other_names(&file, error) : CTRACK_OK;
+    return ct_inode_of(path, &file) == 0 ? refuse_other_names(path, &file, error) : CTRACK_OK;
 }
 
 ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error *error)
@@ -56,7 +70,7 @@ ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error
     }
     identity->file = after;
     bool logged = ct_identity_log(db) != NULL || sqlite3_db_readonly(db, "main") == 0;
-    return logged ? refuse_other_names(&after, error) : CTRACK_OK;
+    return logged ? refuse_other_names(path, &after, error) : CTRACK_OK;
 }
 
 static ctrack_status name_index(ct_identity *identity, const char *path, ctrack_error *error)

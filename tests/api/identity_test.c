@@ -454,6 +454,15 @@ static void test_second_name_of_a_file_in_use_is_refused(void **state)
     assert_status(open_and_close(path, NULL, &f->error), CTRACK_INVALID);
     assert_false(file_exists(path_in(f, "link.db-wal", beside)));
     assert_false(file_exists(path_in(f, "link.db-shm", beside)));
+    ctrack_read_model_list *list = NULL; /* on a connection of its own */
+    assert_status(ctrack_read_models(f->tracker, &list, &f->error), CTRACK_OK);
+    ctrack_read_model_list_free(list);
+    ctrack_promise *promise = wait_for(f->tracker, "elsewhere", 1);
+    db_run_once(f->path, "INSERT INTO ctrack_progress (read_model, document_id, scope, branch, operation_index) VALUES "
+                         "('default', 'elsewhere', 'document', 'main', 1)");
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+    assert_status(open_and_close(f->path, NULL, &f->error), CTRACK_OK);
     update(f->tracker, "doc-1", 6);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(run_elsewhere("read", f->path), 6);
