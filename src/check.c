@@ -366,7 +366,7 @@ static ctrack_status run_rule(check *c, const rule *which, ctrack_error *error)
     code = code == SQLITE_OK ? read_findings(c, which, statement, &outcome, error) : code;
     ctrack_status status = code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(c->db, code, "read a table", &c->why);
     /* A table or column that the rule is about is not there, which was said already; or other tables need something. */
-    c->unfit = (code & 0xFF) == SQLITE_ERROR && (c->altered || strcmp(which->name, INTEGRITY) == 0);
+    c->unfit = (c->altered || strcmp(which->name, INTEGRITY) == 0) && (code & 0xFF) == SQLITE_ERROR;
     if (status != CTRACK_OK && !c->unfit) {
         outcome = judge(c, which, status, &c->why, error);
     }
