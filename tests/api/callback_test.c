@@ -195,7 +195,7 @@ static int dump_it(uint64_t done, uint64_t total, void *argument)
 {
     ctrack **trackers = argument;
     (void)done, (void)total;
-    return ctrack_dump(trackers[0], NULL, close_another, &trackers[1], NULL);
+    return ctrack_dump(trackers[0], NULL, close_another, &trackers[1], NULL) != CTRACK_OK;
 }
 
 /* A callback within a callback: each tracker is told apart. */
