@@ -98,10 +98,10 @@
  *
  * ## Who folds
  *
- * Progress is appended to a log in the file, and is later folded into tables: until then opening the file, and asking it
- * with ctrack_satisfied_in(), takes longer. Somebody always does it. A tracker that may write has a thread for it, which
- * also moves SQLite's write-ahead log into the database: once about 65,536 rows and one for each key have been added, and
- * 32 MiB, by whomever, as far as the tracker sees it, so it helps to call ctrack_refresh() after staging. ctrack_close()
+ * Progress is appended to a log in the file, and is later folded into tables: until then opening the file takes longer.
+ * Somebody always does it. A tracker that may write has a thread for it, which also moves SQLite's write-ahead log into
+ * the database: once about 65,536 rows and one for each key, a million at the most, have been added, and 32 MiB, by
+ * whomever, as far as the tracker sees it, so it helps to call ctrack_refresh() after staging. ctrack_close()
  * folds for 50 ms if more than 4,096 rows are there, ctrack_stage() and INSERTs into the view fold some of the oldest if
  * more than 8,192 are. A tracker that only reads never does. ctrack_forget(), ctrack_hydrate() and ctrack_restore() fold
  * everything first, in steps. ctrack_fold() and `ctrack fold` do all of it at once.
@@ -450,8 +450,9 @@ CTRACK_API ctrack_status ctrack_host_durability(struct sqlite3 *db, ctrack_durab
 
 /**
  * Whether the read model has reached every coordinate, in the very state of the file that the caller's read transaction
- * sees; outside of a transaction, in the present one. Rows that are not folded yet are looked through one by one, so a
- * "no" may take some milliseconds.
+ * sees; outside of a transaction, in the present one. However much is not folded yet, it takes about a millisecond, and
+ * some for a hundred coordinates: trackers keep an index of it. Where none is at work, the rows that
+ * ctrack_stage() and INSERTs leave are looked through one by one.
  *
  * Returns: CTRACK_OK when it has; CTRACK_PENDING when it has not (the message says what is missing).
  * Errors:  as ctrack_stage().

@@ -111,7 +111,7 @@ static ctrack_status ask_latest(ct_asker *asker, ct_question *q, ctrack_error *e
         int type = sqlite3_column_type(latest, 1);
         q->coordinate_id = sqlite3_column_int64(latest, 0);
         q->highest = type == SQLITE_NULL ? -1 : sqlite3_column_int64(latest, 1);
-        if (type != SQLITE_NULL && (type != SQLITE_INTEGER || q->highest < 0)) {
+        if (type != SQLITE_NULL && q->highest < 0) {
             status = damaged(error);
         }
     }
@@ -200,16 +200,17 @@ static void take_new(asking *a, int64_t keyspace_id, const char *document_id, si
 static ctrack_status take_row(asking *a, sqlite3_stmt *row, ctrack_error *error)
 {
     int64_t coordinate_id = sqlite3_column_int64(row, 0), index = sqlite3_column_int64(row, 3);
-    if (sqlite3_column_type(row, 3) != SQLITE_INTEGER || index < 0) {
+    if (sqlite3_column_type(row, 3) == SQLITE_NULL || index < 0) {
         return damaged(error); /* what takes progress back is folded */
     }
     if (coordinate_id != 0) {
         take_known(a, coordinate_id, index);
         return CTRACK_OK;
     }
-    const char *document_id = (const char *)sqlite3_column_text(row, 2);
-    if (document_id == NULL) {
-        return sqlite3_column_type(row, 2) == SQLITE_NULL ? CTRACK_OK : ct_error_no_memory(error);
+    const char *document_id;
+    ctrack_status status = ct_sql_text(row, 2, &document_id, error);
+    if (status != CTRACK_OK || document_id == NULL) {
+        return status;
     }
     take_new(a, sqlite3_column_int64(row, 1), document_id, (size_t)sqlite3_column_bytes(row, 2), index);
     return CTRACK_OK;
@@ -284,8 +285,7 @@ static ctrack_status read_part(const run *r, uint32_t part, sqlite3_stmt *statem
     if (status != CTRACK_OK) {
         return status;
     }
-    if (!row || sqlite3_column_type(statement, 0) != SQLITE_BLOB ||
-        sqlite3_column_bytes(statement, 0) > PART_BYTES_MOST) {
+    if (!row || sqlite3_column_bytes(statement, 0) > PART_BYTES_MOST) {
         return run_damaged(r, error);
     }
     *entries = sqlite3_column_blob(statement, 0);
@@ -374,11 +374,10 @@ static ctrack_status read_log(asking *a, ctrack_error *error)
         return ct_error_set(error, CTRACK_CORRUPT, "the file is damaged: ctrack_fold is empty");
     }
     if (status == CTRACK_OK) {
-        bool sane = sqlite3_column_type(log, 0) == SQLITE_INTEGER && sqlite3_column_int64(log, 0) >= 0;
         a->folded_seq = sqlite3_column_int64(log, 0);
         a->seed = sqlite3_column_int64(log, 1);
         a->last_seq = sqlite3_column_int64(log, 2);
-        status = sane ? CTRACK_OK : damaged(error);
+        status = a->folded_seq >= 0 ? CTRACK_OK : damaged(error);
         sqlite3_reset(log);
     }
     return status;

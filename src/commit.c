@@ -102,7 +102,7 @@ static ctrack_status remember_rows(ctrack *tracker, const ct_advance *const *row
     }
     ct_mutex_unlock(&tracker->board->lock);
     for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        int64_t keyspace_id;
+        int64_t keyspace_id; /* it was appended, or its key was, so this only asks the map */
         status = ct_write_keyspace(tracker, keyspaces[i], &keyspace_id, error);
         if (status == CTRACK_OK) {
             size_t length;

@@ -109,9 +109,10 @@ size_t ct_run_part_length(const ct_run_entry *entries, size_t count, uint32_t pa
 
 static void put(uint32_t number, unsigned char *bytes)
 {
-    for (unsigned i = 0; i < 4; i++) {
-        bytes[i] = (unsigned char)(number >> 8 * i);
-    }
+    bytes[0] = (unsigned char)number;
+    bytes[1] = (unsigned char)(number >> 8);
+    bytes[2] = (unsigned char)(number >> 16);
+    bytes[3] = (unsigned char)(number >> 24);
 }
 
 static uint32_t get(const unsigned char *bytes)

@@ -61,7 +61,7 @@ void ct_runs_add(ct_runs *runs, int64_t seq, int64_t keyspace_id, const char *do
         empty(runs, seq);
     }
     void *grown = runs->rows;
-    if (ct_grow(&grown, &runs->capacity, runs->count + 1, sizeof(ct_run_row)) != 0) {
+    if (runs->count == runs->capacity && ct_grow(&grown, &runs->capacity, runs->count + 1, sizeof(ct_run_row)) != 0) {
         empty(runs, seq + 1);
         return;
     }
@@ -142,7 +142,7 @@ ctrack_status ct_runs_start(ct_store *store, ctrack_error *error)
 static void drop(ct_runs *runs, int64_t upto)
 {
     if (upto + 1 >= next(runs)) {
-        empty(runs, upto + 1 > runs->first ? upto + 1 : runs->first);
+        empty(runs, upto + 1);
     } else if (upto >= runs->first) {
         size_t gone = (size_t)(upto + 1 - runs->first);
         memmove(runs->rows, runs->rows + gone, (runs->count - gone) * sizeof *runs->rows);

@@ -42,10 +42,11 @@ static const char *const beginnings[] = {
     "CREATE TRIGGER host_log AFTER INSERT ON host BEGIN UPDATE host SET note = 'b'; END",
     "PRAGMA page_size = 4096; CREATE TABLE t (a); DROP TABLE t",
 };
-enum { KINDS = sizeof beginnings / sizeof beginnings[0], TABLES = 6 };
+enum { KINDS = sizeof beginnings / sizeof beginnings[0], TABLES = 8 };
 
-static const char *const tables[TABLES] = {"ctrack_advance",  "ctrack_latest", "ctrack_coordinate",
-                                           "ctrack_keyspace", "ctrack_fold",   "ctrack_migration"};
+static const char *const tables[TABLES] = {"ctrack_advance",  "ctrack_latest",  "ctrack_coordinate",
+                                           "ctrack_keyspace", "ctrack_fold",    "ctrack_migration",
+                                           "ctrack_run",      "ctrack_run_part"};
 
 /* A sound database, and the same with tables that take any value. */
 static struct kind {
@@ -219,12 +220,15 @@ static const char *column_name(const char *table, unsigned number)
     static const char *const latest[] = {"coordinate_id", "operation_index", "updated_at"};
     static const char *const coordinate[] = {"id", "keyspace_id", "document_id"};
     static const char *const keyspace[] = {"id", "read_model", "scope", "branch"};
-    static const char *const fold[] = {"id", "folded_seq"};
+    static const char *const fold[] = {"id", "folded_seq", "hash_seed"};
     static const char *const migration[] = {"version", "name", "applied_at"};
+    static const char *const run_columns[] = {"last_seq", "first_seq", "first_part", "parts"};
+    static const char *const part[] = {"id", "entries"};
     static const struct {
         const char *const *names;
         unsigned count;
-    } columns[TABLES] = {{advance, 6}, {latest, 3}, {coordinate, 3}, {keyspace, 4}, {fold, 2}, {migration, 3}};
+    } columns[TABLES] = {{advance, 6}, {latest, 3},    {coordinate, 3},  {keyspace, 4},
+                         {fold, 3},    {migration, 3}, {run_columns, 4}, {part, 2}};
     for (int t = 0; t < TABLES; t++) {
         if (tables[t] == table) {
             return columns[t].names[number % columns[t].count];
@@ -245,7 +249,8 @@ static void change_row(sqlite3 *db, cursor *c)
 
 static void insert_row(sqlite3 *db, cursor *c)
 {
-    static const char *const places[TABLES] = {"?,?,?,?,?,?", "?,?,?", "?,?,?", "?,?,?,?", "?,?", "?,?,?"};
+    static const char *const places[TABLES] = {"?,?,?,?,?,?", "?,?,?", "?,?,?",   "?,?,?,?",
+                                               "?,?,?",       "?,?,?", "?,?,?,?", "?,?"};
     unsigned t = take(c) % TABLES;
     run_with_values(db, sqlite3_mprintf("INSERT INTO %s VALUES (%s)", tables[t], places[t]), c);
 }

@@ -156,6 +156,14 @@ static void test_without_memory_a_row_is_missed(void **state)
     ct_runs_free(&r);
 }
 
+static void test_what_others_have_covered_is_not_due(void **state)
+{
+    (void)state;
+    const ct_runs all = {.first = 1, .covered = LONG, .count = LONG}, none = {.first = 1, .count = LONG};
+    assert_false(ct_runs_due(&all));
+    assert_true(ct_runs_due(&none) && ct_runs_overdue(&none));
+}
+
 /* ---------------------------------------------------------------- in the file */
 
 static void test_a_run_is_written_once_there_are_enough_rows(void **state)
@@ -178,16 +186,28 @@ static void test_a_run_is_written_once_there_are_enough_rows(void **state)
 static void test_a_long_run_takes_the_place_of_short_ones(void **state)
 {
     fixture *f = *state;
+    static const atomic_bool stop;
+    update_first(f->tracker, KEYS, 0);
+    assert_status(ct_fold_log(f->tracker, &stop, NULL, NULL), CTRACK_OK);
     f->tracker->store->folded_keys = 1000000; /* the keeper has nothing to do */
     for (int64_t index = 1; index <= 14; index++) {
         update_first(f->tracker, KEYS, index);
     }
     assert_true(runs(f) > 20);
-    update_first(f->tracker, KEYS, 15);
+    update_first(f->tracker, LONG - 1 - 14 * KEYS, 15);
+    ctrack_coordinate last = at("doc-08999", 16);
+    interrupt(f->tracker, "SELECT last_seq, first_part");
+    assert_status(ctrack_update(f->tracker, &last, 1, NULL), CTRACK_IO);
+    interrupt(f->tracker, NULL);
+    assert_true(runs(f) > 20);
+    update(f->tracker, "doc-08999", 15);
+    update_first(f->tracker, KEYS, 16);
     assert_int_equal(number(f, "SELECT count(*) FROM ctrack_run WHERE last_seq - first_seq + 1 >= 131072"), 1);
-    assert_true(runs(f) <= 2);
+    assert_true(runs(f) <= 3);
     assert_int_equal(number(f, "SELECT sum(parts) - (SELECT count(*) FROM ctrack_run_part) FROM ctrack_run"), 0);
-    assert_asked_at_once(f, 0, KEYS, 15);
+    ctrack *other = open_model(f->path, "other"); /* it need not look at what the long run has */
+    assert_asked_at_once(f, 0, KEYS, 16);
+    close_tracker(&other);
 }
 
 static void test_the_tail_behind_the_newest_run_is_read_too(void **state)
@@ -289,7 +309,13 @@ static void test_rows_of_another_read_model_are_remembered_when_a_file_is_opened
     update_first(f->tracker, 2000, 1);
     assert_status(ct_fold_log(f->tracker, &stop, NULL, NULL), CTRACK_OK);
     update_first(f->tracker, 2000, 2); /* named by their ids */
-    ctrack *other = open_model(f->path, "other");
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    ctrack *other = NULL;
+    options.read_only = true;
+    options.read_model = "other"; /* which need not remember anything */
+    assert_status(ctrack_open(f->path, &options, &other, NULL), CTRACK_OK);
+    close_tracker(&other);
+    other = open_model(f->path, "other");
     update_first(other, 3000, 3);
     assert_int_equal(number(f, "SELECT first_seq FROM ctrack_run"), 2001);
     close_tracker(&other);
@@ -336,6 +362,95 @@ static int refuse_commit(void *argument)
 {
     (void)argument;
     return 1;
+}
+
+static void test_an_update_that_can_prepare_no_statement_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    static const ct_statement missing[] = {CT_RUN_STATE, CT_RUN_LAST_PART, CT_RUN_ADD_PART, CT_RUN_ADD};
+    update_first(f->tracker, SHORT - 1, 1);
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
+        ctrack_coordinate c = at("one more", 1);
+        reopen(f);
+        starve_of(f->tracker, missing[i]);
+        sqlite3_finalize(f->tracker->store->statements[missing[i]]); /* loading has prepared one of them */
+        f->tracker->store->statements[missing[i]] = NULL;
+        assert_status(ctrack_update(f->tracker, &c, 1, NULL), CTRACK_IO);
+        assert_int_equal(runs(f), 0);
+    }
+}
+
+static ctrack_status trim(const fixture *f, bool *any)
+{
+    ct_store *store = f->tracker->store;
+    assert_status(ct_store_begin(store, NULL), CTRACK_OK);
+    ctrack_status status = ct_runs_trim(store, INT64_MAX, any, NULL);
+    ct_store_rollback(store);
+    return status;
+}
+
+static void test_runs_that_cannot_be_deleted_stay(void **state)
+{
+    fixture *f = *state;
+    static const ct_statement missing[] = {CT_RUN_FIND, CT_RUN_DELETE_PARTS, CT_RUN_DELETE};
+    static const char *const statements[] = {"SELECT last_seq, first_part", "DELETE FROM main.ctrack_run_part",
+                                             "DELETE FROM main.ctrack_run WHERE"};
+    bool any;
+    update_first(f->tracker, SHORT, 1);
+    for (int i = 0; i < 3; i++) {
+        interrupt(f->tracker, statements[i]);
+        assert_status(trim(f, &any), CTRACK_IO);
+        interrupt(f->tracker, NULL);
+    }
+    for (int i = 0; i < 3; i++) {
+        f->tracker->store->read_only = true; /* it shall not fold when it closes */
+        reopen(f);
+        starve_of(f->tracker, missing[i]);
+        assert_status(trim(f, &any), CTRACK_IO);
+    }
+    assert_int_equal(runs(f), 1);
+}
+
+static void test_runs_are_deleted_in_pieces(void **state)
+{
+    fixture *f = *state;
+    bool any;
+    db_run_once(f->path, "PRAGMA ignore_check_constraints = 1; INSERT INTO ctrack_run VALUES (1, 1, 1, 0), "
+                         "(2, 1, 1, 600), (3, 1, 1, 100), (4, 1, 1, 100)");
+    for (int i = 0; i < 3; i++) {
+        assert_status(ct_store_begin(f->tracker->store, NULL), CTRACK_OK);
+        assert_status(ct_runs_trim(f->tracker->store, INT64_MAX, &any, NULL), CTRACK_OK);
+        assert_true(any);
+        assert_status(ct_store_commit(f->tracker->store, NULL), CTRACK_OK);
+        assert_int_equal(runs(f), i == 2 ? 0 : 3 - i);
+    }
+}
+
+static void test_numbers_that_cannot_be_keep_runs_from_being_written(void **state)
+{
+    fixture *f = *state;
+    update_first(f->tracker, 100, 1);
+    db_run_once(f->path,
+                "PRAGMA ignore_check_constraints = 1; INSERT INTO ctrack_run VALUES (9223372036854775807, 1, 1, 1)");
+    update_first(f->tracker, SHORT, 2);
+    assert_int_equal(runs(f), 1);
+    db_run_once(f->path, "PRAGMA ignore_check_constraints = 1; UPDATE ctrack_run SET last_seq = -7");
+    f->tracker->store->read_only = true; /* it shall not fold when it closes */
+    reopen(f);
+    update_first(f->tracker, 1, 3);
+    assert_int_equal(runs(f), 2);
+}
+
+static void test_what_others_have_folded_is_not_remembered_any_more(void **state)
+{
+    fixture *f = *state;
+    update_first(f->tracker, SHORT - 1, 1);
+    ctrack *other = open_model(f->path, "other");
+    assert_status(ctrack_fold(other, NULL, NULL, NULL), CTRACK_OK);
+    close_tracker(&other);
+    update(f->tracker, "one more", 1);
+    assert_int_equal(runs(f), 0);
+    assert_int_equal(f->tracker->store->runs.count, 1);
 }
 
 static void test_after_a_commit_that_failed_runs_go_on(void **state)
@@ -429,13 +544,218 @@ static void test_a_run_that_is_not_whole_is_damage(void **state)
     }
 }
 
+static ctrack_status look_up(const fixture *f, const char *document, int64_t *index)
+{
+    ctrack_key asked_for = key(document);
+    return ct_store_look_up(f->tracker->store, &asked_for, index, NULL);
+}
+
+/* A connection that can prepare nothing more than it has. */
+static void starve(const fixture *f)
+{
+    sqlite3_limit(f->tracker->store->db, SQLITE_LIMIT_SQL_LENGTH, 1);
+}
+
+static void test_a_question_that_cannot_be_carried_through_says_so(void **state)
+{
+    fixture *f = *state;
+    static const char *const statements[] = {"SELECT id FROM \"main\"",        "SELECT c.id, l.oper",
+                                             "SELECT folded_seq, hash_seed",   "SELECT last_seq, first_seq",
+                                             "SELECT coordinate_id, keyspace", "SELECT entries FROM"};
+    int64_t index = 77;
+    update_first(f->tracker, SHORT + 5, 1);
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        interrupt(f->tracker, statements[i]);
+        assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+        assert_status(ctrack_satisfied_in(f->tracker->store->db, NULL, keys, 2, NULL), CTRACK_IO);
+        interrupt(f->tracker, NULL);
+    }
+    assert_int_equal(index, 77);
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_OK);
+    assert_int_equal(index, 1);
+}
+
+static void test_a_question_that_can_prepare_no_statement_says_so(void **state)
+{
+    fixture *f = *state;
+    int64_t index = 77;
+    update(f->tracker, "doc-00003", 1);
+    starve(f); /* of all */
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+    reopen(f);
+    assert_status(look_up(f, "other", &index), CTRACK_OK);
+    reopen(f);
+    ctrack_key elsewhere = {"doc-00003", "elsewhere", "main"};
+    assert_status(ct_store_look_up(f->tracker->store, &elsewhere, &index, NULL), CTRACK_OK);
+    starve(f); /* of what is folded */
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+    reopen(f);
+    assert_status(ctrack_fold(f->tracker, NULL, NULL, NULL), CTRACK_OK);
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_OK);
+    update(f->tracker, "doc-00003", 2);
+    starve(f); /* of runs */
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+    sqlite3_limit(f->tracker->store->db, SQLITE_LIMIT_SQL_LENGTH, 1000000);
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_OK);
+    update_first(f->tracker, SHORT, 3);
+    starve(f); /* of parts */
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+    sqlite3_limit(f->tracker->store->db, SQLITE_LIMIT_SQL_LENGTH, 1000000);
+    assert_status(look_up(f, "never", &index), CTRACK_OK);
+    starve(f); /* of rows that a run names */
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+    f->tracker->store->read_only = true; /* it shall not fold when it closes */
+    reopen(f);
+    while (number(f, "SELECT (SELECT max(last_seq) FROM ctrack_run) < (SELECT max(seq) FROM ctrack_advance)") != 0) {
+        update(f->tracker, "doc-00003", ++index);
+    }
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_OK);
+    update(f->tracker, "doc-00003", index + 1);
+    starve(f); /* of rows behind them */
+    assert_status(look_up(f, "doc-00003", &index), CTRACK_IO);
+}
+
+static void test_a_question_for_which_there_is_no_memory_says_so(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 5);
+    MEMORY_SWEEP(place, failed)
+    {
+        int64_t index = 77;
+        memory_fail_after(place);
+        ctrack_status status = look_up(f, "doc-1", &index);
+        failed = memory_has_failed();
+        assert_status(status, failed ? CTRACK_NO_MEMORY : CTRACK_OK);
+        assert_int_equal(index, failed ? 77 : 5);
+    }
+}
+
+static void test_questions_of_damaged_files_say_so(void **state)
+{
+    fixture *f = *state;
+    static const char *const damages[] = {
+        "DELETE FROM ctrack_fold",
+        "UPDATE ctrack_fold SET folded_seq = -5",
+        "UPDATE ctrack_latest SET operation_index = -5",
+        "UPDATE ctrack_advance SET operation_index = -5 WHERE seq = 2",
+        "UPDATE ctrack_advance SET operation_index = NULL WHERE seq = 2",
+    };
+    update(f->tracker, "doc-1", 5);
+    assert_status(ctrack_fold(f->tracker, NULL, NULL, NULL), CTRACK_OK);
+    update(f->tracker, "doc-1", 6);
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        sqlite3 *db = db_open(f->path);
+        db_run(db, "PRAGMA ignore_check_constraints = 1; BEGIN");
+        db_run(db, damages[i]);
+        ctrack_coordinate c = at("doc-1", 7);
+        assert_status(ctrack_satisfied_in(db, NULL, &c, 1, NULL), CTRACK_CORRUPT);
+        db_run(db, "ROLLBACK; BEGIN; UPDATE ctrack_advance SET coordinate_id = NULL WHERE seq = 2");
+        assert_status(ctrack_satisfied_in(db, NULL, &c, 1, NULL), CTRACK_PENDING); /* it is nobody's */
+        db_run(db, "ROLLBACK");
+        db_close(db);
+    }
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const ct_run_entry *left = a, *right = b;
+    return (left->place > right->place) - (left->place < right->place);
+}
+
+/* Keys with the same place in runs are told apart by the rows themselves. */
+static void test_keys_that_share_a_place_are_told_apart(void **state)
+{
+    fixture *f = *state;
+    enum { TRIED = 1 << 20 };
+    update(f->tracker, "doc-1", 1);
+    int64_t seed = f->tracker->store->runs.seed, keyspace = number(f, "SELECT id FROM ctrack_keyspace");
+    ct_run_entry *all = malloc(TRIED * sizeof *all);
+    assert_non_null(all);
+    char name[2][20];
+    for (uint32_t i = 0; i < TRIED; i++) { /* the second half in the next keyspace */
+        int length = snprintf(name[0], sizeof name[0], "%u", i % (TRIED / 2));
+        all[i] =
+            (ct_run_entry){ct_run_place(ct_run_key_of(seed, keyspace + (i >= TRIED / 2), name[0], (size_t)length)), i};
+    }
+    qsort(all, TRIED, sizeof *all, compare_places);
+    int found[2] = {0, 0};
+    for (uint32_t i = 1; i < TRIED; i++) {
+        uint32_t a = all[i - 1].offset, b = all[i].offset;
+        int across = (a >= TRIED / 2) != (b >= TRIED / 2);
+        if (all[i - 1].place != all[i].place || (!across && a >= TRIED / 2) || found[across] == 3) {
+            continue;
+        }
+        found[across]++;
+        ctrack_coordinate pair[2];
+        for (int k = 0; k < 2; k++) {
+            uint32_t n = k == 0 ? a : b;
+            snprintf(name[k], sizeof name[k], "%u", n % (TRIED / 2));
+            pair[k] = coordinate(name[k], "document", n >= TRIED / 2 ? "next" : "main", 5 + k);
+        }
+        assert_status(ctrack_update(f->tracker, pair, 1, NULL), CTRACK_OK);
+        struct sqlite3 *db = db_open(f->path);
+        assert_status(ctrack_satisfied_in(db, NULL, pair, 2, NULL), CTRACK_PENDING);
+        assert_status(ctrack_satisfied_in(db, NULL, pair, 1, NULL), CTRACK_OK);
+        assert_status(ctrack_update(f->tracker, pair + 1, 1, NULL), CTRACK_OK);
+        assert_status(ctrack_satisfied_in(db, NULL, pair, 2, NULL), CTRACK_OK);
+        db_close(db);
+    }
+    free(all);
+    assert_true(found[0] > 0 && found[1] > 0);
+}
+
+/* The document that a row of the log is about. The caller frees it. */
+static char *document_at(const fixture *f, const char *sql)
+{
+    sqlite3 *db = db_open(f->path);
+    char *document = db_text(db, sql);
+    db_close(db);
+    return document;
+}
+
+static void test_runs_that_overlap_are_both_asked(void **state)
+{
+    fixture *f = *state;
+    update_first(f->tracker, 2 * SHORT, 1);
+    db_run_once(f->path, "UPDATE ctrack_run SET first_seq = 1");
+    char *document = document_at(f, "SELECT document_id FROM ctrack_advance WHERE seq = 7");
+    assert_int_equal(asked(f, document), 1);
+    free(document);
+}
+
 static void test_an_entry_that_lies_costs_a_look_only(void **state)
 {
     fixture *f = *state;
     update_first(f->tracker, SHORT, 1);
-    /* The same places, but of rows that are not there, or of no row that is asked for. */
-    db_run_once(f->path, "UPDATE ctrack_run SET first_seq = first_seq + 4000");
-    assert_int_equal(asked(f, "doc-00003"), 1); /* read row by row */
+    char *document = document_at(f, "SELECT document_id FROM ctrack_advance WHERE seq = 7");
+    db_run_once(f->path, "UPDATE ctrack_run SET first_seq = first_seq + 4000"); /* its rows are not there any more */
+    assert_int_equal(asked(f, document), 1);                                    /* read row by row */
+    free(document);
+}
+
+static void test_a_row_without_a_key_answers_nothing(void **state)
+{
+    fixture *f = *state;
+    update_first(f->tracker, SHORT, 1);
+    char *document = document_at(f, "SELECT document_id FROM ctrack_advance WHERE seq = 7");
+    db_run_once(f->path,
+                "PRAGMA ignore_check_constraints = 1; UPDATE ctrack_advance SET document_id = NULL WHERE seq = 7");
+    assert_int_equal(asked(f, document), NEVER_SEEN);
+    free(document);
+}
+
+static void test_a_question_that_is_answered_takes_a_higher_index_along(void **state)
+{
+    fixture *f = *state;
+    const ctrack_coordinate both[] = {at("doc-1", 3), at("doc-2", 9)};
+    update(f->tracker, "doc-1", 5);
+    update(f->tracker, "doc-2", 1);
+    db_run_once(f->path, "INSERT INTO ctrack_progress VALUES ('default', 'doc-1', 'document', 'main', 3, NULL)");
+    sqlite3 *db = db_open(f->path);
+    ctrack_error error;
+    assert_status(ctrack_satisfied_in(db, NULL, both, 2, &error), CTRACK_PENDING);
+    assert_contains(error.message, "1 of 2 coordinates missing: doc-2");
+    db_close(db);
 }
 
 int main(int argc, char **argv)
@@ -447,6 +767,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_numbers_near_the_end_are_not_remembered),
         cmocka_unit_test(test_no_more_than_a_million_rows_are_remembered),
         cmocka_unit_test(test_without_memory_a_row_is_missed),
+        cmocka_unit_test(test_what_others_have_covered_is_not_due),
         TEST_ON_FILE(test_a_run_is_written_once_there_are_enough_rows),
         TEST_ON_FILE(test_a_long_run_takes_the_place_of_short_ones),
         TEST_ON_FILE(test_the_tail_behind_the_newest_run_is_read_too),
@@ -459,6 +780,19 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_rows_of_another_read_model_are_remembered_when_a_file_is_opened),
         TEST_ON_FILE(test_the_keeper_writes_runs_over_what_others_have_staged),
         TEST_ON_FILE(test_an_update_whose_run_cannot_be_written_changes_nothing),
+        TEST_ON_FILE(test_an_update_that_can_prepare_no_statement_changes_nothing),
+        TEST_ON_FILE(test_runs_that_cannot_be_deleted_stay),
+        TEST_ON_FILE(test_runs_are_deleted_in_pieces),
+        TEST_ON_FILE(test_numbers_that_cannot_be_keep_runs_from_being_written),
+        TEST_ON_FILE(test_what_others_have_folded_is_not_remembered_any_more),
+        TEST_ON_FILE(test_a_question_that_cannot_be_carried_through_says_so),
+        TEST_ON_FILE(test_a_question_that_can_prepare_no_statement_says_so),
+        TEST_ON_FILE(test_a_question_for_which_there_is_no_memory_says_so),
+        TEST_ON_FILE(test_questions_of_damaged_files_say_so),
+        TEST_ON_FILE(test_keys_that_share_a_place_are_told_apart),
+        TEST_ON_FILE(test_runs_that_overlap_are_both_asked),
+        TEST_ON_FILE(test_a_row_without_a_key_answers_nothing),
+        TEST_ON_FILE(test_a_question_that_is_answered_takes_a_higher_index_along),
         TEST_ON_FILE(test_after_a_commit_that_failed_runs_go_on),
         TEST_ON_FILE(test_without_memory_for_a_run_the_update_fails),
         TEST_ON_FILE(test_a_seed_that_is_another_makes_what_is_remembered_useless),
