@@ -28,7 +28,8 @@ typedef int fcntl_call(int descriptor, int command, ...);
 /* The file of a descriptor through which there are, or were, such locks; its number may be another file's by now. */
 typedef struct holder {
     dev_t device;
-    ino_t number; /* 0: there were none */
+    ino_t number;    /* 0: there were none */
+    unsigned locked; /* the bytes, from FIRST on, that are locked through it */
 } holder;
 
 static _Atomic(fcntl_call *) original; /* NULL: nothing is replaced yet */
@@ -93,8 +94,24 @@ static bool note(int descriptor, bool opened)
     if (fstat(descriptor, &file) != 0) {
         return false;
     }
-    holders[at] = (holder){file.st_dev, file.st_ino};
+    holders[at] = (holder){.device = file.st_dev, .number = file.st_ino};
     return true;
+}
+
+/*
+ * Notes what was locked or unlocked. True: bytes were unlocked that nobody had locked through this descriptor, so they
+ * may have been locked before fcntl() was replaced. Others must not be unlocked in the old way: in it they may be
+ * locked by another copy of SQLite in this process.
+ */
+static bool note_change(int descriptor, const struct flock *wanted)
+{
+    unsigned bits = ((1U << wanted->l_len) - 1U) << (wanted->l_start - FIRST);
+    ct_mutex_lock(&lock);
+    unsigned *locked = &holders[descriptor].locked;
+    bool stranger = wanted->l_type == F_UNLCK && (*locked & bits) != bits;
+    *locked = wanted->l_type == F_UNLCK ? *locked & ~bits : *locked | bits;
+    ct_mutex_unlock(&lock);
+    return stranger;
 }
 
 static int lock_anyhow(fcntl_call *call, int descriptor, int command, struct flock *wanted)
@@ -111,8 +128,8 @@ static int lock_anyhow(fcntl_call *call, int descriptor, int command, struct flo
     if (result != 0 && errno == EINVAL) { /* an old kernel */
         return call(descriptor, command, wanted);
     }
-    if (result == 0 && command != F_GETLK && wanted->l_type == F_UNLCK) {
-        call(descriptor, F_SETLK, wanted); /* what was locked before fcntl() was replaced */
+    if (result == 0 && command != F_GETLK && note_change(descriptor, wanted)) {
+        call(descriptor, F_SETLK, wanted);
     }
     return result;
 }

@@ -113,6 +113,23 @@ static void test_what_was_locked_before_is_unlocked_as_well(void **state)
     close(descriptor);
 }
 
+/* As another copy of SQLite in this process has them, which then believes that nobody else writes. */
+static void test_locks_of_the_old_kind_are_nobodys_to_drop(void **state)
+{
+    fixture *f = *state;
+    int descriptor = open_shm(f), other = open_shm(f);
+    struct flock wanted = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = WRITE_LOCK, .l_len = 1};
+    assert_int_equal(fcntl(other, F_SETLK, &wanted), 0);
+    assert_int_equal(ask(descriptor, F_SETLK, F_RDLCK, WRITE_LOCK), 0);
+    assert_int_equal(ask(descriptor, F_SETLK, F_UNLCK, WRITE_LOCK), 0);
+    struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = WRITE_LOCK, .l_len = 1};
+    assert_int_equal(fcntl(descriptor, F_OFD_GETLK, &found), 0);
+    assert_int_equal(found.l_type, F_RDLCK);
+    assert_int_equal(found.l_pid, getpid());
+    close(other);
+    close(descriptor);
+}
+
 static void test_every_way_to_ask_means_a_lock_of_the_descriptor(void **state)
 {
     fixture *f = *state;
@@ -247,6 +264,7 @@ int main(int argc, char **argv)
         TEST(test_without_sqlites_usual_files_nothing_is_replaced),
         TEST_ON_FILE(test_a_writer_keeps_its_lock_while_its_process_closes_the_file),
         TEST(test_what_was_locked_before_is_unlocked_as_well),
+        TEST(test_locks_of_the_old_kind_are_nobodys_to_drop),
         TEST(test_every_way_to_ask_means_a_lock_of_the_descriptor),
         TEST(test_other_calls_are_as_they_were),
         TEST(test_a_forked_child_has_no_part_in_its_parents_locks),
