@@ -249,10 +249,10 @@ ctrack_status ct_follow_in_turn(ctrack *tracker, bool helps, ctrack_error *error
         return ct_error_no_memory(error);
     }
     ctrack_status status = ct_follow(tracker, &followed, error);
-    if (status == CTRACK_OK && followed) {
-        if (helps) {
-            ct_keeper_checkpoint(tracker);
-        }
+    if (status == CTRACK_OK && helps) {
+        ct_keeper_checkpoint(tracker);
+    }
+    if (status == CTRACK_OK && (followed || helps)) {
         ct_keeper_consider(tracker); /* progress that is only staged is to be folded too */
     }
     ct_turn_pass(&tracker->turn, &ticket, &ticket);

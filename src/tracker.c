@@ -194,15 +194,11 @@ static ctrack_status open_once(const char *path, const ctrack_options *options, 
     ctrack_status status = CTRACK_OK;
     if (path != NULL) {
         status = open_store(made, path, options, error);
-        if (status == CTRACK_OK) {
-            ct_keeper_consider(made); /* nobody else has it yet; others may have left a long log */
-        }
         if (status == CTRACK_OK && options->follow && ct_follower_need(made) != 0) {
             status = ct_error_set(error, CTRACK_NO_MEMORY, "the follower's thread cannot be started");
         }
     }
     if (status != CTRACK_OK) {
-        ct_keeper_stop(made);
         *again = made->store != NULL && made->store->moved;
         ct_store_refuse(made->store);
         made->store = NULL;

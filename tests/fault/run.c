@@ -393,6 +393,20 @@ void run_fold(run *r, int tracker)
     fault_resume();
 }
 
+void run_fold_wholly(run *r, int tracker)
+{
+    ctrack_error error;
+    if (r->trackers[tracker] == NULL) {
+        return;
+    }
+    bool broken = is_broken(r, tracker);
+    ctrack_status status = ctrack_fold(r->trackers[tracker], NULL, NULL, &error);
+    fault_pause();
+    judge(r, tracker, "ctrack_fold", status, &error, broken);
+    expect_memory(r, tracker, "ctrack_fold");
+    fault_resume();
+}
+
 void run_checkpoint(run *r, int tracker)
 {
     ctrack_error error;

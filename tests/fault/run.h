@@ -61,6 +61,7 @@ void run_hydrate(run *r, int tracker, const ledger_change *change);
 void run_forget(run *r, int tracker, const ledger_change *change);
 void run_refresh(run *r, int tracker);
 void run_fold(run *r, int tracker);
+void run_fold_wholly(run *r, int tracker); /**< ctrack_fold() */
 void run_checkpoint(run *r, int tracker);
 /** Exports to the copy, which may be there already or not. */
 void run_export(run *r, int tracker);

@@ -109,6 +109,12 @@ static void act_fold(run *r)
     update_key(r, 0, 4, 100);
 }
 
+static void act_fold_wholly(run *r)
+{
+    run_fold_wholly(r, 0);
+    update_key(r, 0, 4, 100);
+}
+
 static void act_checkpoint(run *r)
 {
     run_checkpoint(r, 0);
@@ -268,6 +274,7 @@ const scenario scenarios[] = {
     {"group of updates", RUN_USED, open_tracker, act_group, true, true},
     {"two trackers", RUN_USED, prepare_two, act_two, false, true},
     {"fold", RUN_LONG_LOG, open_tracker, act_fold, false, true},
+    {"fold wholly", RUN_LONG_LOG, open_tracker, act_fold_wholly, false, true},
     {"checkpoint", RUN_LIVE, open_tracker, act_checkpoint, false, true},
     {"refresh", RUN_USED, prepare_refresh, act_refresh, false, true},
     {"refresh by an update", RUN_LIVE, prepare_refresh, act_refresh_by_update, false, true},

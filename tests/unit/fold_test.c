@@ -176,15 +176,21 @@ static void fold_a_piece(ctrack *other)
     ct_fold_some(other, 1000, &more, NULL);
 }
 
+static void unfold(ctrack *other)
+{
+    sqlite3_exec(other->store->db, "UPDATE ctrack_fold SET folded_seq = 1", NULL, NULL, NULL);
+}
+
 /* Folds more rows than a piece reads, and somebody else does something in between. */
-static ctrack_status fold_while(fixture *f, const char *statement, void (*act)(ctrack *other))
+static ctrack_status fold_while(fixture *f, const char *statement, void (*act)(ctrack *other),
+                                ctrack_status (*how)(fixture *f))
 {
     meanwhile m = {.statement = statement, .other = open_file(f->path), .act = act};
     update(f->tracker, "doc-1", 1);
     update_many(f->tracker, 1);
     assert_status(ctrack_refresh(m.other, NULL), CTRACK_OK);
     sqlite3_trace_v2(f->tracker->store->db, SQLITE_TRACE_STMT, act_meanwhile, &m);
-    ctrack_status status = fold(f);
+    ctrack_status status = how(f);
     sqlite3_trace_v2(f->tracker->store->db, 0, NULL, NULL);
     assert_true(m.done);
     close_tracker(&m.other);
@@ -201,21 +207,21 @@ static void assert_folded(fixture *f, int64_t keys)
 static void test_a_forget_between_two_pieces_gives_the_fold_up(void **state)
 {
     fixture *f = *state;
-    assert_status(fold_while(f, "ROLLBACK", forget_doc), CTRACK_ABORTED); /* as the first piece has been read */
+    assert_status(fold_while(f, "ROLLBACK", forget_doc, fold), CTRACK_ABORTED); /* as the first piece has been read */
     assert_folded(f, KEYS);
 }
 
 static void test_a_forget_that_has_been_trimmed_gives_the_fold_up_too(void **state)
 {
     fixture *f = *state;
-    assert_status(fold_while(f, "ROLLBACK", forget_and_trim), CTRACK_ABORTED);
+    assert_status(fold_while(f, "ROLLBACK", forget_and_trim, fold), CTRACK_ABORTED);
     assert_folded(f, KEYS);
 }
 
 static void test_others_may_fold_between_two_pieces(void **state)
 {
     fixture *f = *state;
-    assert_status(fold_while(f, "ROLLBACK", fold_a_piece), CTRACK_OK);
+    assert_status(fold_while(f, "ROLLBACK", fold_a_piece, fold), CTRACK_OK);
     assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
     assert_folded(f, KEYS + 1);
 }
@@ -244,13 +250,47 @@ static void test_another_state_of_the_file_between_two_pieces_gives_the_fold_up(
         update(old, "other", index);
     }
     close_tracker(&old);
-    assert_status(fold_while(f, "ROLLBACK", put_back), CTRACK_ABORTED);
+    assert_status(fold_while(f, "ROLLBACK", put_back, fold), CTRACK_ABORTED);
     assert_status(fold(f), CTRACK_ABORTED); /* nor is one begun before the tracker has followed */
     assert_int_equal(number(f, "SELECT folded_seq FROM ctrack_fold"), 0);
     assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
     assert_folded(f, 1);
     assert_int_equal(latest(f->tracker, "other"), 3);
     assert_int_equal(latest(f->tracker, "doc-1"), NEVER_SEEN);
+}
+
+static ctrack_status fold_wholly(fixture *f)
+{
+    return ctrack_fold(f->tracker, NULL, NULL, &f->error);
+}
+
+static ctrack_status forget_another(fixture *f)
+{
+    ctrack_key gone = key("doc-00003");
+    return ctrack_forget(f->tracker, &gone, 1, &f->error);
+}
+
+static void test_fold_begins_anew_when_progress_is_taken_back(void **state)
+{
+    fixture *f = *state;
+    assert_status(fold_while(f, "ROLLBACK", forget_doc, fold_wholly), CTRACK_OK);
+    assert_folded(f, KEYS);
+}
+
+static void test_forgetting_goes_on_when_another_forgets(void **state)
+{
+    fixture *f = *state;
+    assert_status(fold_while(f, "ROLLBACK", forget_doc, forget_another), CTRACK_OK);
+    assert_folded(f, KEYS - 1);
+}
+
+static void test_a_fold_that_is_undone_is_given_up(void **state)
+{
+    fixture *f = *state;
+    update_many(f->tracker, 1);
+    assert_folded(f, KEYS);
+    update_many(f->tracker, 2);
+    assert_status(fold_while(f, "ROLLBACK", unfold, fold), CTRACK_ABORTED);
 }
 
 /* ---------------------------------------------------------------- in bounded steps */
@@ -380,6 +420,9 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_forget_that_has_been_trimmed_gives_the_fold_up_too),
         TEST_ON_FILE(test_others_may_fold_between_two_pieces),
         TEST_ON_FILE(test_another_state_of_the_file_between_two_pieces_gives_the_fold_up),
+        TEST_ON_FILE(test_fold_begins_anew_when_progress_is_taken_back),
+        TEST_ON_FILE(test_forgetting_goes_on_when_another_forgets),
+        TEST_ON_FILE(test_a_fold_that_is_undone_is_given_up),
         TEST_ON_FILE(test_forgetting_a_key_folds_little_in_its_transaction),
         TEST_ON_FILE(test_a_log_is_folded_and_trimmed_part_by_part),
         TEST_ON_FILE(test_closing_folds_what_nobody_has_folded),
