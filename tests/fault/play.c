@@ -745,6 +745,16 @@ static void call_host_insert(world *w)
     }
 }
 
+/* Changes the schema, and leaves nothing behind. */
+static void call_host_migrate(world *w)
+{
+    oracle_state alone, *state = oracle_host_writes(&w->o, &alone);
+    ctrack_status status = host_runs(w, "CREATE TABLE passing (a); DROP TABLE passing");
+    if (expect(w, status, host_expects(state), NULL) && state != NULL) {
+        oracle_host_wrote(&w->o, &alone);
+    }
+}
+
 static void call_satisfied_in(world *w)
 {
     int model = draw_model(w);
@@ -1196,6 +1206,7 @@ static const struct {
     {"satisfied_in", call_satisfied_in},
     {"host_durability", call_host_durability},
     {"host_insert", call_host_insert},
+    {"host_migrate", call_host_migrate},
     {"host_begin", call_begin},
     {"host_end", call_end},
     {"host_savepoint", call_savepoint},
