@@ -160,7 +160,7 @@ static ctrack_status read_news(ctrack *tracker, bool same, bool *whole, int64_t 
         return status;
     }
     reading r = {.tracker = tracker};
-    r.whole = store->loaded && (!same || first - 1 > store->seen_seq || *seen < store->seen_seq);
+    r.whole = store->loaded && (!same || first - 1 > store->seen_seq);
     if (!store->loaded || r.whole) {
         status = ct_runs_start(store, error);
     }

@@ -200,10 +200,7 @@ ctrack_status ct_store_check_schema(ct_store *store, ctrack_error *error)
         return status;
     }
     return ct_error_set(error, CTRACK_CORRUPT,
-                        schema == 0
-                            ? "the ctrack tables are gone: the file was replaced by a database without them"
-                            : "the ctrack tables are of an older version: the file was replaced by an older one; "
-                              "open the tracker again");
+                        "the ctrack tables are gone, or older: another database was put into the file's place");
 }
 
 void ct_store_saw_own(ct_store *store)

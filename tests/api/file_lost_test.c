@@ -268,6 +268,34 @@ static void test_a_log_that_is_removed_ends_waits(void **state)
     lose_once(f, remove_log, "the write-ahead log", true);
 }
 
+static void replace_log(const fixture *f)
+{
+    char path[300], log[300];
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    write_file(path_in(f, "another", path), "", 0);
+    assert_int_equal(rename(path, log), 0);
+}
+
+static void test_a_log_that_is_replaced_ends_waits(void **state)
+{
+    fixture *f = *state;
+    lose_once(f, replace_log, "the write-ahead log", true);
+}
+
+/* Where there is no log there is no guard that could say more than that the name is gone. */
+static void test_a_file_with_a_rollback_journal_that_is_removed_ends_waits(void **state)
+{
+    fixture *f = *state;
+    use_file(f);
+    db_run_once(f->path, "PRAGMA journal_mode = DELETE");
+    open_talkative(f, true);
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 6);
+    remove_it(f);
+    assert_status(ctrack_promise_await(promise), CTRACK_IO);
+    assert_heard(f, "is gone");
+    ctrack_promise_release(promise);
+}
+
 /* A tracker that always follows goes on looking, and tells of each change for the worse. */
 static void test_who_follows_is_told_what_becomes_of_a_lost_file(void **state)
 {
@@ -345,6 +373,26 @@ static void test_a_directory_that_is_back_satisfies_waits(void **state)
     assert_heard_once(f);
     ctrack_promise_release(first);
     ctrack_promise_release(second);
+    db_close(other);
+}
+
+/* Whatever is in the way of looking, it is not the file's fault. */
+static void test_a_name_that_cannot_be_looked_up_for_a_while_ends_no_wait(void **state)
+{
+    fixture *f = *state;
+    char directory[300];
+    open_in_a_directory(f);
+    struct sqlite3 *other = db_open(f->path);
+    report(other, "doc-0");
+    ctrack_promise *promise = wait_for(f->tracker, "doc-1", 6);
+    move_directory(f, "here", "there");
+    assert_int_equal(symlink("here", path_in(f, "here", directory)), 0); /* which stands for itself */
+    await_heard(f, "cannot be looked at");
+    assert_int_equal(unlink(directory), 0);
+    move_directory(f, "there", "here");
+    report(other, "doc-1");
+    assert_status(ctrack_promise_await(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
     db_close(other);
 }
 
@@ -453,6 +501,9 @@ int main(int argc, char **argv)
         TEST(test_waits_of_a_tracker_that_only_reads_end_too),
         TEST(test_a_host_that_fails_and_resumes_does_not_hide_that_the_file_is_lost),
         TEST(test_a_log_that_is_removed_ends_waits),
+        TEST(test_a_log_that_is_replaced_ends_waits),
+        TEST(test_a_file_with_a_rollback_journal_that_is_removed_ends_waits),
+        TEST(test_a_name_that_cannot_be_looked_up_for_a_while_ends_no_wait),
         TEST(test_who_follows_is_told_what_becomes_of_a_lost_file),
         TEST(test_a_directory_that_is_back_satisfies_waits),
         TEST(test_a_file_that_is_back_after_its_waits_have_ended_is_waited_for_again),

@@ -353,6 +353,16 @@ static void test_a_table_that_is_away_is_over_when_it_is_back(void **state)
                        "ALTER TABLE away RENAME TO ctrack_advance");
 }
 
+/* Quotes are the same as none around our own names only. */
+static void test_a_column_in_quotes_is_an_altered_table(void **state)
+{
+    alter_for_a_moment(*state,
+                       "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ' id INTEGER', "
+                       "' \"id\" INTEGER') WHERE name = 'ctrack_keyspace'; PRAGMA schema_version = 1001",
+                       "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ' \"id\" INTEGER', "
+                       "' id INTEGER') WHERE name = 'ctrack_keyspace'; PRAGMA schema_version = 1002");
+}
+
 /* Longer than the grace; but a new wait looks again. */
 static void test_a_schema_that_stays_altered_ends_waits_until_it_is_put_right(void **state)
 {
@@ -407,6 +417,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_lazy_tracker_refuses_a_database_without_our_tables),
         TEST_ON_FILE(test_a_trigger_on_our_table_is_over_when_it_is_dropped),
         TEST_ON_FILE(test_a_table_that_is_away_is_over_when_it_is_back),
+        TEST_ON_FILE(test_a_column_in_quotes_is_an_altered_table),
         TEST_ON_FILE(test_a_schema_that_stays_altered_ends_waits_until_it_is_put_right),
         TEST_ON_FILE(test_a_hosts_own_changes_of_its_tables_are_nothing_to_us),
     };

@@ -671,6 +671,26 @@ static void test_only_the_failure_that_is_meant_is_over(void **state)
     ctrack_promise_release(promise);
 }
 
+static void test_only_what_is_reached_is_said_to_be(void **state)
+{
+    world *w = *state;
+    ctrack_coordinate reached = at("a", 5);
+    assert_status(ct_board_update(w->board, &reached, 1, NULL), CTRACK_OK);
+    assert_true(ct_board_reached(w->board, &reached, 1));
+    assert_true(ct_board_reached(w->board, NULL, 0));
+    const ctrack_coordinate others[] = {at("a", 6),
+                                        at("a", -1),
+                                        at("b", 0),
+                                        {NULL, "document", "main", 5},
+                                        {"a", NULL, "main", 5},
+                                        {"a", "document", NULL, 5}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_false(ct_board_reached(w->board, &others[i], 1));
+    }
+    ct_board_close(w->board);
+    assert_false(ct_board_reached(w->board, &reached, 1));
+}
+
 static void test_counts_beyond_the_histogram_stand_in_its_last_place(void **state)
 {
     world *w = *state;
@@ -718,6 +738,7 @@ int main(int argc, char **argv)
         BOARD_TEST(test_copying_without_memory_fails_and_leaks_nothing),
         BOARD_TEST(test_a_closed_board_answers_closed),
         BOARD_TEST(test_only_the_failure_that_is_meant_is_over),
+        BOARD_TEST(test_only_what_is_reached_is_said_to_be),
         BOARD_TEST(test_counts_beyond_the_histogram_stand_in_its_last_place),
     };
     return SUPPORT_MAIN(argc, argv, "board", tests, NULL);
