@@ -34,7 +34,6 @@ static struct {
     int instance;           /* of inotify; -1: none. Closed with the last watch, so not under the leader. */
     int wake[2];            /* a pipe, while there is an instance: a byte ends the leader's poll */
     int64_t again;          /* when to try for an instance */
-    bool minds_forks;       /* forget() runs in the child of a fork */
 } shared = {.lock = CT_MUTEX_INIT, .instance = -1};
 
 static bool is_watched(const ct_watch *watch)
@@ -205,22 +204,6 @@ static void hand_over(void)
 
 /* ---------------------------------------------------------------- watches */
 
-/* The parent's descriptors are not the child's to read, nor are its watches and its lock. */
-static void forget(void)
-{
-    close_instance();
-    shared.lock = (ct_mutex)CT_MUTEX_INIT;
-    shared.first = NULL;
-    shared.leader = NULL;
-}
-
-static void release(ct_watch *watch)
-{
-    ct_condition_destroy(&watch->wake);
-    ct_free(watch->names[0]);
-    ct_free(watch->names[1]);
-}
-
 int ct_watch_init(ct_watch *watch, const char *path)
 {
     size_t size = strlen(path) + sizeof "-wal";
@@ -233,17 +216,10 @@ int ct_watch_init(ct_watch *watch, const char *path)
     snprintf(watch->names[0], size, "%s-wal", path);
     snprintf(watch->names[1], size, "%s", path);
     ct_mutex_lock(&shared.lock);
-    shared.minds_forks = shared.minds_forks || ct_fork_handlers(NULL, NULL, forget) == 0;
-    bool added = shared.minds_forks;
-    if (added) {
-        watch->next = shared.first;
-        shared.first = watch;
-    }
+    watch->next = shared.first;
+    shared.first = watch;
     ct_mutex_unlock(&shared.lock);
-    if (!added) {
-        release(watch);
-    }
-    return added ? 0 : -1;
+    return 0;
 }
 
 void ct_watch_destroy(ct_watch *watch)
@@ -259,7 +235,9 @@ void ct_watch_destroy(ct_watch *watch)
         close_instance();
     }
     ct_mutex_unlock(&shared.lock);
-    release(watch);
+    ct_condition_destroy(&watch->wake);
+    ct_free(watch->names[0]);
+    ct_free(watch->names[1]);
 }
 
 void ct_watch_sleep(ct_watch *watch, int64_t deadline)

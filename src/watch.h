@@ -14,7 +14,8 @@
  * last of them. Of the threads that sleep, one leads: it polls the instance, and tells the others when their files are
  * written to. When it has to do with its own file it lets go of the lead, and wakes another one that takes it. So a
  * watch that is alone, as most are, is woken by the system itself, and it takes no thread of its own to pass that on.
- * What could not be had is tried for again each second.
+ * What could not be had is tried for again each second. The child of a fork may inherit an instance, but then opens no
+ * file (connection.h), so it has nothing to watch.
  */
 #include "sync.h"
 

@@ -196,8 +196,6 @@ CALL(int, pthread_create, CALLS_THREADS, EAGAIN,
      (pthread_t * thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument),
      (thread, attributes, body, argument))
 CALL(int, sem_init, CALLS_THREADS, -1, (sem_t * semaphore, int shared, unsigned value), (semaphore, shared, value))
-CALL(int, pthread_atfork, CALLS_THREADS, ENOMEM,
-     (void (*before)(void), void (*in_parent)(void), void (*in_child)(void)), (before, in_parent, in_child))
 CALL(int, pipe, CALLS_THREADS, -1, (int ends[2]), (ends))
 CALL(int, inotify_init1, CALLS_THREADS, -1, (int flags), (flags))
 CALL(int, inotify_add_watch, CALLS_THREADS, -1, (int notifier, const char *path, uint32_t events),

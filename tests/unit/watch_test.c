@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -323,30 +322,6 @@ static void test_waking_ends_every_sleep_or_the_next_one(void **state)
     ct_watch_destroy(&watch);
 }
 
-/* The child's are its own: it takes nothing from the parent. */
-static void test_a_child_has_an_instance_of_its_own(void **state)
-{
-    fixture *f = *state;
-    ct_watch watch;
-    char path[300];
-    make_files(f, "a", path);
-    begin(&watch, path);
-    pid_t forked = fork();
-    assert_true(forked >= 0);
-    if (forked == 0) {
-        ct_watch own;
-        bool good = instances() == 0 && ct_watch_init(&own, path) == 0 && ct_watch_await(&own, false);
-        write_to(path);
-        good = good && ct_watch_await(&own, false) && instances() == 1;
-        leave_fork(good ? 0 : 1);
-    }
-    int status = -1;
-    assert_int_equal(waitpid(forked, &status, 0), forked);
-    assert_int_equal(status, 0);
-    assert_true(ct_watch_await(&watch, false)); /* what the child has written */
-    ct_watch_destroy(&watch);
-}
-
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -361,7 +336,6 @@ int main(int argc, char **argv)
         TEST(test_events_that_were_lost_are_told_to_all),
         TEST(test_nobody_leads_for_whom_there_is_nothing_to_poll),
         TEST(test_waking_ends_every_sleep_or_the_next_one),
-        TEST(test_a_child_has_an_instance_of_its_own),
     };
     return SUPPORT_MAIN(argc, argv, "watch", tests, NULL);
 }
