@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* F_OFD_SETLK */
 #include "calls.h"
 
 #include <errno.h>
@@ -207,7 +208,12 @@ int WRAP(fcntl)(int descriptor, int command, ...)
 {
     va_list arguments;
     va_start(arguments, command);
-    int flags = va_arg(arguments, int); /* the library sets flags only */
+    bool locks = command == F_OFD_SETLK || command == F_OFD_GETLK; /* else the library sets flags */
+    void *lock = locks ? va_arg(arguments, void *) : NULL;
+    int flags = locks ? 0 : va_arg(arguments, int);
     va_end(arguments);
-    return fails(CALLS_THREADS) ? -1 : REAL(fcntl)(descriptor, command, flags);
+    if (fails(CALLS_THREADS)) {
+        return -1;
+    }
+    return locks ? REAL(fcntl)(descriptor, command, lock) : REAL(fcntl)(descriptor, command, flags);
 }
