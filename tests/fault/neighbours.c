@@ -57,6 +57,8 @@ static char disk[250], place[120];
 static bool mounted, has_backup[HOST_BACKUPS];
 static int64_t lateness; /* by how much a nap has been too long, at most, in this step: how busy the machine is */
 
+static volatile sig_atomic_t interrupted;
+
 static unsigned long long draw(unsigned long long below)
 {
     return fault_draw(&chance) % below;
@@ -619,10 +621,25 @@ static unsigned long take_steps(void)
 {
     int64_t minutes = (int64_t)fault_option("minutes", 0), end = host_now() + minutes * 60 * SECOND_NS;
     unsigned long steps = 0, wanted = (unsigned long)(fault_option("steps", 2000) / fault_option("parts", 1));
-    while ((minutes > 0 ? host_now() < end : steps < wanted) && !fault_enough()) {
+    while ((minutes > 0 ? host_now() < end : steps < wanted) && !fault_enough() && !interrupted) {
         take_step(steps++);
     }
     return steps;
+}
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+/* After the step that is under way; nothing is left behind. */
+static void end_in_order_when_interrupted(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
 }
 
 int main(int argc, char **argv)
@@ -635,6 +652,7 @@ int main(int argc, char **argv)
     unsigned long long seed = fault_option("seed", (unsigned long long)time(NULL));
     chance = (seed + fault_option("part", 0)) * 2 + 1;
     signal(SIGPIPE, SIG_IGN);
+    end_in_order_when_interrupted();
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     books = &shared->books;
     findings = &shared->findings;
@@ -650,5 +668,6 @@ int main(int argc, char **argv)
         printf("  %s: %lu\n", kinds[i].name, played[i]);
     }
     printf("  %lu calls meanwhile, --seed %llu\n", calls, seed);
-    return fault_report("neighbours", steps, "steps of a host beside trackers at work");
+    int result = fault_report("neighbours", steps, "steps of a host beside trackers at work");
+    return interrupted ? EXIT_FAILURE : result;
 }

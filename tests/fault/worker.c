@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "worker.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -441,7 +442,11 @@ static int answer_of(const worker *w)
 {
     char answer;
     struct pollfd ready = {w->orders, POLLIN, 0};
-    return poll(&ready, 1, PATIENCE_MS) == 1 && read(w->orders, &answer, 1) == 1 ? answer != '-' : -1;
+    int found;
+    do {
+        found = poll(&ready, 1, PATIENCE_MS);
+    } while (found < 0 && errno == EINTR);
+    return found == 1 && read(w->orders, &answer, 1) == 1 ? answer != '-' : -1;
 }
 
 bool worker_start(worker *w, worker_role its_role, unsigned long long random)

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "out_of_memory.h"
 #include "shmlock.h"
 
 enum { WRITE_LOCK = 120, IN_USE = 128, BEHIND = 129 };
@@ -166,6 +167,25 @@ static void test_other_calls_are_as_they_were(void **state)
     assert_int_equal(errno, EBADF);
 }
 
+/* Better such a lock than none. */
+static void test_without_memory_a_lock_is_the_processs(void **state)
+{
+    fixture *f = *state;
+    int low = open_shm(f), descriptor = fcntl(low, F_DUPFD_CLOEXEC, 500); /* higher than any before */
+    assert_true(descriptor >= 500);
+    memory_fail_after(0);
+    int result = ask(descriptor, F_SETLK, F_WRLCK, WRITE_LOCK);
+    assert_true(memory_has_failed());
+    assert_int_equal(result, 0);
+    struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = WRITE_LOCK, .l_len = 1};
+    assert_int_equal(fcntl(low, F_OFD_GETLK, &found), 0);
+    assert_int_equal(found.l_pid, getpid());
+    assert_int_equal(ask(descriptor, F_SETLK, F_UNLCK, WRITE_LOCK), 0);
+    assert_int_equal(owner(f, WRITE_LOCK), 0);
+    close(descriptor);
+    close(low);
+}
+
 /* ---------------------------------------------------------------- forks */
 
 /* What a forked child finds; 0 if all is right. */
@@ -267,6 +287,7 @@ int main(int argc, char **argv)
         TEST(test_locks_of_the_old_kind_are_nobodys_to_drop),
         TEST(test_every_way_to_ask_means_a_lock_of_the_descriptor),
         TEST(test_other_calls_are_as_they_were),
+        TEST(test_without_memory_a_lock_is_the_processs),
         TEST(test_a_forked_child_has_no_part_in_its_parents_locks),
         TEST(test_a_forked_child_leaves_other_files_as_they_are),
         TEST(test_a_forked_child_without_descriptors_has_locks_of_its_process),
