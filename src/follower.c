@@ -138,6 +138,11 @@ static ctrack_status look_through(ctrack *tracker, outlook *o, ctrack_error *err
     }
     if (status == CTRACK_OK && o->eye == NULL) {
         status = ct_store_open_second(tracker->store, &o->eye, error);
+        if (status != CTRACK_OK) {
+            /* Descriptors are short, or the process may not open the file any more: the tracker's own connection can
+             * still look. */
+            ct_follow_in_turn(tracker, false, NULL);
+        }
     }
     return status == CTRACK_OK ? look_well(tracker, o, error) : status;
 }

@@ -74,6 +74,8 @@ static void stay(void)
     pause();
 }
 
+static int run_without_rights(const char *path);
+
 static int run_child(const char *mode, const char *path)
 {
     ctrack *tracker = NULL;
@@ -84,6 +86,9 @@ static int run_child(const char *mode, const char *path)
         bool works = ctrack_open(NULL, NULL, &memory, NULL) == CTRACK_OK && ctrack_close(memory, NULL) == CTRACK_OK;
         ctrack_status status = ctrack_open(path, NULL, &tracker, &error);
         return works && strstr(error.message, "SQLITE_CONFIG_SINGLETHREAD") != NULL ? (int)status : 99;
+    }
+    if (strcmp(mode, "drop") == 0) {
+        return run_without_rights(path);
     }
     if (ctrack_open(path, NULL, &tracker, &error) != CTRACK_OK) {
         return 90;
@@ -560,6 +565,44 @@ static void test_sqlite_for_a_single_thread_is_refused(void **state)
     assert_int_equal(run_elsewhere("single", f->path), CTRACK_MISUSE);
 }
 
+/* The file was opened by root, and is root's alone. Nothing can be opened any more, but what is open goes on. */
+static int run_without_rights(const char *path)
+{
+    ctrack *tracker = NULL;
+    ctrack_coordinate own = at("doc-1", 5), others = at("elsewhere", 1);
+    if (ctrack_open(path, NULL, &tracker, NULL) != CTRACK_OK || seteuid(65534) != 0) {
+        return 93;
+    }
+    if (ctrack_update(tracker, &own, 1, NULL) != CTRACK_OK) {
+        return 94;
+    }
+    ctrack_promise *promise = NULL;
+    pid_t self = getpid();
+    if (ctrack_wait_for(tracker, &others, 1, 60000, NULL, &promise, NULL) != CTRACK_OK ||
+        !write_fully(STDOUT_FILENO, &self, sizeof self)) {
+        return 95;
+    }
+    ctrack_status status = ctrack_promise_await(promise);
+    ctrack_promise_release(promise);
+    return status == CTRACK_OK ? (int)ctrack_close(tracker, NULL) : (int)status;
+}
+
+static void test_process_that_has_dropped_its_rights_goes_on(void **state)
+{
+    fixture *f = *state;
+    pid_t who;
+    if (geteuid() != 0) {
+        print_message("SKIPPED: only root has rights to drop\n");
+        skip();
+    }
+    assert_int_equal(chmod(f->directory, 0711), 0); /* names can be looked up */
+    child other = start_and_await("drop", f->path, &who);
+    assert_int_equal(run_elsewhere("update", f->path), 0);
+    assert_int_equal(child_finish(&other), CTRACK_OK);
+    f->tracker = open_file(f->path);
+    assert_int_equal(latest(f->tracker, "doc-1"), 5);
+}
+
 static mode_t mode_of(const char *path)
 {
     struct stat found;
@@ -626,6 +669,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_file_that_this_process_uses_with_another_index_is_refused),
         TEST(test_link_that_is_there_for_a_moment_is_waited_out),
         TEST(test_sqlite_for_a_single_thread_is_refused),
+        TEST(test_process_that_has_dropped_its_rights_goes_on),
         TEST(test_files_are_the_owners_whatever_the_umask),
         TEST(test_reason_is_said_however_long_the_path_is),
     };
