@@ -210,6 +210,8 @@ static void restore(int which)
     if (act.draws[0] != HOST_OTHER_BACKUP && !has_backup[act.draws[0]]) {
         act.draws[0] = HOST_OTHER_BACKUP;
     }
+    size_t said = strlen(place);
+    snprintf(place + said, sizeof place - said, " of backup %d%s", (int)act.draws[0], meanwhile ? ", at work" : "");
     if (!meanwhile) {
         let_be_still();
     }

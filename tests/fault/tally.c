@@ -111,8 +111,10 @@ void tally_judge(const tally_state *state)
         }
     }
     if (state->applied != state->index[TALLY_STAGER]) {
-        object("the host has applied %lld, its progress is %lld", (long long)state->applied,
-               (long long)state->index[TALLY_STAGER]);
+        object("the host has applied %lld, its progress is %lld, acknowledged %lld, attempted %lld",
+               (long long)state->applied, (long long)state->index[TALLY_STAGER],
+               (long long)atomic_load(&books->keys[TALLY_STAGER].acknowledged),
+               (long long)atomic_load(&books->keys[TALLY_STAGER].attempted));
     }
     take_over(state);
 }
