@@ -24,6 +24,37 @@ ssize_t __wrap_readlink(const char *path, char *target, size_t size)
     return nameless ? -1 : __real_readlink(path, target, size);
 }
 
+#ifdef __GLIBC__ /* which has other names for them in a program whose files may be of any size */
+#define REAL(name) __real_##name##64
+#define WRAP(name) __wrap_##name##64
+#else
+#define REAL(name) __real_##name
+#define WRAP(name) __wrap_##name
+#endif
+
+/* There is no /proc/locks. */
+static bool unlisted;
+
+FILE *REAL(fopen)(const char *path, const char *mode);
+FILE *WRAP(fopen)(const char *path, const char *mode);
+FILE *WRAP(fopen)(const char *path, const char *mode)
+{
+    errno = ENOENT;
+    return unlisted ? NULL : REAL(fopen)(path, mode);
+}
+
+/* Files may only be read; or not even that. */
+static int refusal;
+static bool unreadable;
+
+int REAL(open)(const char *path, int flags, ...);
+int WRAP(open)(const char *path, int flags, ...);
+int WRAP(open)(const char *path, int flags, ...)
+{
+    errno = refusal;
+    return refusal != 0 && (unreadable || (flags & O_ACCMODE) != O_RDONLY) ? -1 : REAL(open)(path, flags, 0600);
+}
+
 static char *index_of(const fixture *f, char path[300])
 {
     snprintf(path, 300, "%s-shm", f->path);
@@ -142,6 +173,10 @@ static void test_descriptors_are_kept_while_closing_them_could_do_harm(void **st
     give_up(guard);
     nameless = false;
     assert_int_equal(open_descriptors(), before + 3);
+    unlisted = true;
+    ct_guard_tidy();
+    unlisted = false;
+    assert_int_equal(open_descriptors(), before + 3);
     close(other);
     other = lock_elsewhere(f->path, F_OFD_SETLK, F_RDLCK, SHARED_FIRST - 2, 1); /* the pending byte */
     ct_guard_tidy();
@@ -149,6 +184,30 @@ static void test_descriptors_are_kept_while_closing_them_could_do_harm(void **st
     close(other);
     ct_guard_tidy();
     assert_int_equal(open_descriptors(), before);
+}
+
+static void test_file_that_may_only_be_read_is_guarded_too(void **state)
+{
+    fixture *f = *state;
+    static const int refusals[] = {EACCES, EROFS, EPERM};
+    size_t before = open_descriptors();
+    char path[300];
+    ct_inode other, file = make_files(f);
+    write_file(path_in(f, "other", path), "", 0);
+    assert_int_equal(ct_inode_of(path, &other), 0);
+    for (int i = 0; i < 3; i++) {
+        ct_guard *guard = NULL, *none = NULL;
+        refusal = refusals[i];
+        ctrack_status status = take(f, &file, &guard);
+        unreadable = true;
+        ctrack_status refused = ct_guard_take(path, path, &other, &none, &f->error);
+        unreadable = false;
+        refusal = 0;
+        assert_status(status, CTRACK_OK);
+        assert_status(refused, CTRACK_IO);
+        give_up(guard);
+        assert_int_equal(open_descriptors(), before);
+    }
 }
 
 static void test_locks_of_this_process_outlive_the_guard(void **state)
@@ -195,6 +254,7 @@ int main(int argc, char **argv)
         TEST(test_what_is_not_there_or_not_the_same_is_refused),
         TEST(test_file_that_somebody_has_for_himself_is_refused),
         TEST(test_descriptors_are_kept_while_closing_them_could_do_harm),
+        TEST(test_file_that_may_only_be_read_is_guarded_too),
         TEST(test_locks_of_this_process_outlive_the_guard),
         TEST(test_no_descriptors_is_an_error),
     };
