@@ -389,6 +389,9 @@ static void test_a_name_that_cannot_be_looked_up_for_a_while_ends_no_wait(void *
     assert_int_equal(symlink("here", path_in(f, "here", directory)), 0); /* which stands for itself */
     await_heard(f, "cannot be looked at");
     assert_int_equal(unlink(directory), 0);
+    write_file(directory, "a file", 6);
+    await_heard(f, "is gone: Not a directory");
+    assert_int_equal(unlink(directory), 0);
     move_directory(f, "there", "here");
     report(other, "doc-1");
     assert_status(ctrack_promise_await(promise), CTRACK_OK);

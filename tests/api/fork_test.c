@@ -418,6 +418,24 @@ static void test_nothing_is_opened_in_the_child_of_a_process_with_a_file(void **
     release_handles(&h);
 }
 
+/* Also where nothing is left to wait for. */
+static int child_waits_for_nothing_with_the_signal(handles *h)
+{
+    ctrack *tracker = NULL;
+    ctrack_status status = ctrack_open(NULL, NULL, &tracker, NULL);
+    status = status == CTRACK_OK ? ctrack_wait(tracker, NULL, 0, 0, h->signal, NULL) : status;
+    ctrack_close(tracker, NULL);
+    return (int)status;
+}
+
+static void test_signal_of_the_parent_is_refused_for_what_is_reached_too(void **state)
+{
+    handles h = {.signal = new_signal()};
+    (void)state;
+    assert_status((ctrack_status)in_fork(child_waits_for_nothing_with_the_signal, &h), CTRACK_FORKED);
+    ctrack_abort_signal_release(h.signal);
+}
+
 static void test_signal_of_the_parent_is_refused_in_the_child(void **state)
 {
     handles h = make_handles(*state);
@@ -526,6 +544,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_progress_of_the_parent_survives_the_child),
         TEST_BOTH(test_child_may_open_a_tracker_of_its_own_in_memory),
         TEST_ON_FILE(test_nothing_is_opened_in_the_child_of_a_process_with_a_file),
+        TEST(test_signal_of_the_parent_is_refused_for_what_is_reached_too),
         TEST_BOTH(test_signal_of_the_parent_is_refused_in_the_child),
         TEST(test_child_of_a_process_without_open_files_may_open_them),
         TEST_BOTH(test_child_of_a_fork_amid_work_never_blocks),
