@@ -413,7 +413,8 @@ struct sqlite3;
  * a transaction it is one of its own. After the COMMIT, ctrack_refresh() publishes the progress at once in a tracker of
  * this process. Progress may only rise: a staged index at or below the present progress has no effect. How durable the
  * commit is, the connection's `synchronous` decides: see ctrack_host_durability(). sqlite3_last_insert_rowid() is as
- * before the call; sqlite3_changes() and sqlite3_total_changes() are not.
+ * before the call; sqlite3_changes() and sqlite3_total_changes() are not. While more than 8,192 rows of the file's log are
+ * not folded each call also folds some of the oldest, in the same transaction.
  *
  * The writer lock is taken first, and waited for as the connection's busy handler or timeout says. Only a transaction
  * that has read before cannot wait for it, since SQLite does not let it: it is CTRACK_BUSY at once, and must be rolled

@@ -30,7 +30,9 @@ bool ct_reclaim(ctrack *tracker, int times)
 static ctrack_status fold(ctrack *tracker, ct_reporter *reporter, ctrack_error *error)
 {
     ctrack_status status = CTRACK_ABORTED;
+    /* GCOVR_EXCL_BR_START: nobody takes progress back so often */
     for (int i = 0; i < TRIES && status == CTRACK_ABORTED && !reporter->cancelled; i++) {
+        /* GCOVR_EXCL_BR_STOP */
         status = ct_follow_in_turn(tracker, false, error);
         status = status == CTRACK_OK ? ct_fold_log(tracker, &tracker->keeper.stopping, reporter, error) : status;
     }

@@ -9,6 +9,7 @@
 #include "fold.h"
 #include "interrupt.h"
 #include "keeper.h"
+#include "reclaim.h"
 #include "tracker.h"
 
 static ctrack_status fold(fixture *f)
@@ -170,10 +171,20 @@ static void forget_and_trim(ctrack *other)
     sqlite3_exec(db, "DELETE FROM ctrack_advance WHERE seq < (SELECT max(seq) FROM ctrack_advance)", NULL, NULL, NULL);
 }
 
+/* In a turn of its own: the keeper may be at work. */
+static ctrack_status fold_some(ctrack *tracker, int64_t most, bool *more)
+{
+    ct_ticket ticket = {0};
+    ct_turn_take(&tracker->turn, &ticket);
+    ctrack_status status = ct_fold_some(tracker, most, more, NULL);
+    ct_turn_pass(&tracker->turn, &ticket, &ticket);
+    return status;
+}
+
 static void fold_a_piece(ctrack *other)
 {
     bool more;
-    ct_fold_some(other, 1000, &more, NULL);
+    fold_some(other, 1000, &more);
 }
 
 static void unfold(ctrack *other)
@@ -339,11 +350,27 @@ static void test_a_log_is_folded_and_trimmed_part_by_part(void **state)
         update_many(f->tracker, i);
     }
     for (; more; parts++) {
-        assert_status(ct_fold_some(f->tracker, 8000, &more, NULL), CTRACK_OK);
+        assert_status(fold_some(f->tracker, 8000, &more), CTRACK_OK);
     }
     assert_int_equal(parts, 13); /* the last one only looks */
     assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
     assert_int_equal(number(f, "SELECT count(*) FROM ctrack_advance"), 65536);
+    assert_folded(f, KEYS);
+}
+
+static void test_a_full_disk_has_the_log_folded_when_moving_it_was_not_enough(void **state)
+{
+    fixture *f = *state;
+    ct_ticket ticket = {0};
+    update_many(f->tracker, 1);
+    ct_turn_take(&f->tracker->turn, &ticket);
+    bool moved = ct_reclaim(f->tracker, 0);
+    int64_t left = ct_fold_backlog(f->tracker->store);
+    bool folded = ct_reclaim(f->tracker, 1), again = ct_reclaim(f->tracker, 2);
+    ct_turn_pass(&f->tracker->turn, &ticket, &ticket);
+    assert_true(moved && folded && !again);
+    assert_int_equal(left, KEYS);
+    assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
     assert_folded(f, KEYS);
 }
 
@@ -425,6 +452,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_fold_that_is_undone_is_given_up),
         TEST_ON_FILE(test_forgetting_a_key_folds_little_in_its_transaction),
         TEST_ON_FILE(test_a_log_is_folded_and_trimmed_part_by_part),
+        TEST_ON_FILE(test_a_full_disk_has_the_log_folded_when_moving_it_was_not_enough),
         TEST_ON_FILE(test_closing_folds_what_nobody_has_folded),
         TEST_ON_FILE(test_closing_leaves_a_short_log),
         TEST_ON_FILE(test_closing_waits_for_no_lock),
