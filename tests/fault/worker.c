@@ -300,7 +300,8 @@ static void read_some(void)
     }
 }
 
-/* The host's number and its progress, in one transaction; or neither. */
+/* The host's number and its progress, in one transaction; or neither. Neither falls: a backup that was taken back a moment
+ * ago may be newer than what the stager knows of. */
 static void stage_some(void)
 {
     char set[100];
@@ -309,7 +310,8 @@ static void stage_some(void)
     ctrack_coordinate staged[2] = {tally_coordinate(TALLY_STAGER, tally_next(TALLY_STAGER)),
                                    tally_coordinate(TALLY_STAGER_TOO, tally_next(TALLY_STAGER_TOO))};
     size_t count = 1 + (size_t)draw(2);
-    snprintf(set, sizeof set, "BEGIN IMMEDIATE; UPDATE host SET applied = %lld", (long long)staged[0].operation_index);
+    snprintf(set, sizeof set, "BEGIN IMMEDIATE; UPDATE host SET applied = max(applied, %lld)",
+             (long long)staged[0].operation_index);
     for (size_t i = 0; i < count; i++) {
         tally_attempt(TALLY_STAGER + (int)i, staged[i].operation_index);
     }
