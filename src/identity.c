@@ -26,6 +26,17 @@ sqlite3_file *ct_identity_log(sqlite3 *db)
     return log != NULL && log->pMethods != NULL ? log : NULL;
 }
 
+volatile void *ct_identity_index(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    volatile void *index = NULL;
+    if (ct_identity_log(db) != NULL) { /* of a file without one asking would make an index */
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+        file->pMethods->xShmMap(file, 0, INDEX_PIECE_BYTES, 0, &index); /* an error leaves no more than NULL */
+    }
+    return index;
+}
+
 /* ---------------------------------------------------------------- opening */
 
 /* Whether the log of this name is the one that this process uses already. */
@@ -198,17 +209,15 @@ typedef struct heads {
 
 static bool read_as_sqlite(sqlite3 *db, heads *read)
 {
-    sqlite3_file *file = NULL, *log = ct_identity_log(db);
-    void volatile *index = NULL;
-    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    sqlite3_file *log = ct_identity_log(db);
+    const volatile unsigned char *index = ct_identity_index(db);
     /* GCOVR_EXCL_START: SQLite has just written both */
-    if (log == NULL || log->pMethods->xRead(log, read->log, LOG_HEADER_BYTES, 0) != SQLITE_OK ||
-        file->pMethods->xShmMap(file, 0, INDEX_PIECE_BYTES, 0, &index) != SQLITE_OK || index == NULL) {
+    if (log == NULL || log->pMethods->xRead(log, read->log, LOG_HEADER_BYTES, 0) != SQLITE_OK || index == NULL) {
         return false;
     }
     /* GCOVR_EXCL_STOP */
     for (size_t i = 0; i < INDEX_HEADER_BYTES; i++) {
-        read->index[i] = ((unsigned char volatile *)index)[i];
+        read->index[i] = index[i];
     }
     return true;
 }

@@ -76,5 +76,8 @@ void ct_identity_end(ct_identity *identity);
 
 /** The file that the connection has opened as its journal or write-ahead log; NULL: none. */
 sqlite3_file *ct_identity_log(sqlite3 *db);
+/** The first 32 KiB of the log's index, where SQLite has them in memory until the connection closes; NULL: there is no
+ * log. The connection has read the file. */
+volatile void *ct_identity_index(sqlite3 *db);
 
 #endif

@@ -39,7 +39,6 @@ static int64_t at_least(int64_t number, int64_t limit)
 /* ---------------------------------------------------------------- its length */
 
 /* The log's index: two copies of a header, of which a writer changes one after the other; then how much was moved. */
-#define INDEX_BYTES 32768
 enum { COPY_WORDS = 12, FRAMES = 4, PAGES = 5, MOVED = 24 };
 #define LOOKS 100
 
@@ -48,13 +47,6 @@ typedef struct state {
     int64_t moved;  /* of these, how many are in the database */
     int64_t pages;  /* of the database, as of the last commit */
 } state;
-
-static sqlite3_file *database_of(const ct_store *store)
-{
-    sqlite3_file *file = NULL;
-    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-    return file;
-}
 
 /* Both copies are the same when no writer is at it. */
 static bool read_copies(const volatile uint32_t *index, state *s)
@@ -69,14 +61,9 @@ static bool read_copies(const volatile uint32_t *index, state *s)
 
 static bool look(const ct_store *store, state *s)
 {
-    sqlite3_file *file = database_of(store);
-    volatile void *index = NULL;
-    if (ct_identity_log(store->db) == NULL) {
+    const volatile uint32_t *index = ct_identity_index(store->db);
+    if (index == NULL) {
         return false; /* there is no log */
-    }
-    file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &index);
-    if (index == NULL) { /* GCOVR_EXCL_BR_LINE: SQLite has mapped it to read */
-        return false;    /* GCOVR_EXCL_LINE */
     }
     for (int i = 0; i < LOOKS; i++) { /* GCOVR_EXCL_BR_LINE: a writer is at it for some instructions */
         if (read_copies(index, s)) {  /* GCOVR_EXCL_BR_LINE */
@@ -176,8 +163,9 @@ typedef struct figures {
 static bool ask(ct_store *store, sqlite3_file *log, figures *f)
 {
     struct statvfs disk;
-    sqlite3_file *database = database_of(store);
+    sqlite3_file *database = NULL;
     int64_t pages = 0;
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_FILE_POINTER, &database);
     /* GCOVR_EXCL_START: what the system refuses vfs_faults refuses, too */
     if (!look(store, &f->log) || log->pMethods->xFileSize(log, &f->log_bytes) != SQLITE_OK ||
         database->pMethods->xFileSize(database, &f->database_bytes) != SQLITE_OK ||
