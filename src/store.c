@@ -436,22 +436,21 @@ static ctrack_status checkpoint(sqlite3 *db, int *pages, int *moved, ctrack_erro
     return code == SQLITE_OK ? CTRACK_OK : ct_sql_fail(db, code, "checkpoint", error);
 }
 
-/* Whether another connection, which has read it, has the same file. */
-static ctrack_status is_our_file(const ct_store *store, sqlite3 *db, ctrack_error *error)
+/* Whether a file that has been opened under the store's name is the store's. */
+static ctrack_status check_same(const ct_store *store, const ct_identity *opened, ctrack_error *error)
 {
-    ct_identity found = CT_IDENTITY_INIT;
-    ctrack_status status = ct_identity_learn(&found, db, error);
-    if (status == CTRACK_OK && !ct_inode_same(&found.file, &store->identity.file)) {
-        status = ct_error_set(error, CTRACK_IO, "%s has been replaced by another file: open the tracker again",
-                              ct_store_path(store));
+    if (ct_inode_same(&opened->file, &store->identity.file)) {
+        return CTRACK_OK;
     }
-    return status;
+    ctrack_status status = ct_store_check_file(store, error);
+    return status != CTRACK_OK ? status : ct_error_set(error, CTRACK_IO, "%s is being replaced", ct_store_path(store));
 }
 
 /* On a connection of its own: one that holds the writer lock cannot checkpoint. */
 static ctrack_status checkpoint_beside(const ct_store *store, int *pages, int *moved, ctrack_error *error)
 {
     sqlite3 *db = NULL;
+    ct_identity opened = CT_IDENTITY_INIT;
     ctrack_status status = ct_connection_open(ct_store_path(store), SQLITE_OPEN_READWRITE, "checkpoint", &db, error);
     if (status == CTRACK_OK) {
         ct_store_distrust(db);
@@ -459,7 +458,8 @@ static ctrack_status checkpoint_beside(const ct_store *store, int *pages, int *m
         /* A connection that has never read does nothing at a checkpoint. */
         status = ct_sql_exec(db, "SELECT 1 FROM main.sqlite_schema", "read the database schema", error);
     }
-    status = status == CTRACK_OK ? is_our_file(store, db, error) : status;
+    status = status == CTRACK_OK ? ct_identity_learn(&opened, db, error) : status;
+    status = status == CTRACK_OK ? check_same(store, &opened, error) : status;
     status = status == CTRACK_OK ? checkpoint(db, pages, moved, error) : status;
     ct_connection_close(db);
     return status;
@@ -827,11 +827,7 @@ ctrack_status ct_store_open_second(const ct_store *store, ct_store **second, ctr
     options.busy_timeout_ms = store->busy_timeout_ms;
     ct_store *opened = NULL;
     ctrack_status status = ct_store_open(ct_store_path(store), &options, &opened, error);
-    if (status == CTRACK_OK && !ct_inode_same(&opened->identity.file, &store->identity.file)) {
-        status = ct_store_check_file(store, error);
-        status =
-            status != CTRACK_OK ? status : ct_error_set(error, CTRACK_IO, "%s is being replaced", ct_store_path(store));
-    }
+    status = status == CTRACK_OK ? check_same(store, &opened->identity, error) : status;
     if (status != CTRACK_OK) {
         ct_store_refuse(opened);
         return status;
