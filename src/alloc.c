@@ -49,6 +49,17 @@ char *ct_alloc_text(const char *text, size_t length)
     return copy;
 }
 
+char *ct_alloc_joined(const char *name, const char *ending)
+{
+    size_t length = strlen(name), size = length + strlen(ending) + 1;
+    char *joined = ct_alloc(size);
+    if (joined != NULL) {
+        memcpy(joined, name, length);
+        memcpy(joined + length, ending, size - length);
+    }
+    return joined;
+}
+
 void ct_free(void *block)
 {
     free(block);

@@ -72,12 +72,10 @@ ctrack_status ct_file_status(int problem)
 
 ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *descriptor, ctrack_error *error)
 {
-    size_t size = strlen(absolute) + sizeof CT_LEFTOVER_ENDING;
-    char *name = ct_alloc(size);
+    char *name = ct_alloc_joined(absolute, CT_LEFTOVER_ENDING);
     if (name == NULL) {
         return ct_error_no_memory(error);
     }
-    snprintf(name, size, "%s" CT_LEFTOVER_ENDING, absolute);
     *descriptor = mkstemp(name); /* O_EXCL; of its mode the umask has its part */
     if (*descriptor < 0 || fchmod(*descriptor, S_IRUSR | S_IWUSR) != 0) {
         int problem = errno;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,13 +41,8 @@ volatile void *ct_identity_index(sqlite3 *db)
 /* Whether the log of this name is the one that this process uses already. */
 static bool is_in_use_here(const char *path, const ct_inode *file)
 {
-    size_t size = strlen(path) + sizeof "-shm";
-    char *index = ct_alloc(size);
-    if (index == NULL) {
-        return false;
-    }
-    snprintf(index, size, "%s-shm", path);
-    bool used = ct_guard_has(index, file);
+    char *index = ct_alloc_joined(path, "-shm");
+    bool used = index != NULL && ct_guard_has(index, file);
     ct_free(index);
     return used;
 }
@@ -86,13 +80,8 @@ ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error
 
 static ctrack_status name_index(ct_identity *identity, const char *path, ctrack_error *error)
 {
-    size_t size = strlen(path) + sizeof "-shm";
-    identity->index = ct_alloc(size);
-    if (identity->index == NULL) {
-        return ct_error_no_memory(error);
-    }
-    snprintf(identity->index, size, "%s-shm", path);
-    return CTRACK_OK;
+    identity->index = ct_alloc_joined(path, "-shm");
+    return identity->index != NULL ? CTRACK_OK : ct_error_no_memory(error);
 }
 
 /* Whoever writes keeps a descriptor of the log until there is something in it to compare. */

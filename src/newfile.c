@@ -27,17 +27,6 @@ static ctrack_status fail(const ct_newfile *file, int problem, const char *doing
     return ct_error_set(error, ct_file_status(problem), "cannot %s %s: %s", doing, file->path, strerror(problem));
 }
 
-/* The name with an ending; NULL: no memory. */
-static char *with_ending(const char *name, const char *ending)
-{
-    size_t size = strlen(name) + strlen(ending) + 1;
-    char *text = ct_alloc(size);
-    if (text != NULL) {
-        snprintf(text, size, "%s%s", name, ending);
-    }
-    return text;
-}
-
 /* ---------------------------------------------------------------- names */
 
 static ctrack_status check_ending(const ct_newfile *file, ctrack_error *error)
@@ -59,7 +48,7 @@ static ctrack_status refuse_companions(const ct_newfile *file, ctrack_error *err
     ctrack_status status = CTRACK_OK;
     for (size_t i = 0; i < COMPANIONS && status == CTRACK_OK; i++) {
         struct stat found;
-        char *name = with_ending(file->path, companions[i]);
+        char *name = ct_alloc_joined(file->path, companions[i]);
         if (name == NULL) {
             return ct_error_no_memory(error);
         }

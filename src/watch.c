@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #if defined(__linux__) && !defined(CT_WATCH_POLLING)
@@ -206,15 +205,13 @@ static void hand_over(void)
 
 int ct_watch_init(ct_watch *watch, const char *path)
 {
-    size_t size = strlen(path) + sizeof "-wal";
-    *watch = (ct_watch){.names = {ct_alloc(size), ct_alloc(size)}, .descriptors = {-1, -1}};
+    *watch = (ct_watch){.names = {ct_alloc_joined(path, "-wal"), ct_alloc_text(path, strlen(path))},
+                        .descriptors = {-1, -1}};
     if (watch->names[0] == NULL || watch->names[1] == NULL || ct_condition_init(&watch->wake) != 0) {
         ct_free(watch->names[0]);
         ct_free(watch->names[1]);
         return -1;
     }
-    snprintf(watch->names[0], size, "%s-wal", path);
-    snprintf(watch->names[1], size, "%s", path);
     ct_mutex_lock(&shared.lock);
     watch->next = shared.first;
     shared.first = watch;
