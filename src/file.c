@@ -110,7 +110,8 @@ static bool has_no_links(int problem)
     return problem == EPERM || problem == EOPNOTSUPP || problem == ENOSYS || problem == EMLINK;
 }
 
-/* Takes the name with an empty file, and replaces that. */
+/* Takes the name with an empty file, and replaces that. Whoever has opened it meanwhile finds that it was replaced
+ * (identity.h), and opens the other one. */
 static int replace_placeholder(const char *temporary, const char *absolute)
 {
     int descriptor = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);

@@ -8,7 +8,7 @@
  *
  * It looks through a connection of its own, which only reads, so that looking takes no turn. Only when the log's newest
  * row is not the one that the tracker has published, and no commit of the tracker's own is on its way to being
- * published, it takes the turn and follows.
+ * published, it takes the turn and follows. While it can have no such connection, it follows at each look.
  *
  * It never gives up. A file that is deleted, replaced or truncated ends the waits at once; one that is not under its
  * name, or not as it should be, once that has lasted for the grace; nothing else does (a lack of descriptors or memory,

@@ -64,7 +64,8 @@ typedef enum ct_trouble {
 /** As ct_identity_check(); on an error *trouble says which kind it is. */
 ctrack_status ct_identity_examine(const ct_identity *identity, const char *path, ct_trouble *trouble,
                                   ctrack_error *error);
-/** CTRACK_IO when the name stands for another file, for none, or for one that is empty. Any thread. */
+/** CTRACK_IO when the name stands for another file, for none, or for one that is empty, or when the log's stands for
+ * another one, or for none. Any thread. */
 ctrack_status ct_identity_check(const ct_identity *identity, const char *path, ctrack_error *error);
 /** CTRACK_IO when what has just been committed is not in the files of these names. */
 ctrack_status ct_identity_prove(ct_identity *identity, sqlite3 *db, ctrack_error *error);

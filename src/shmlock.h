@@ -20,7 +20,8 @@
  * when the parent dies. So it opens each of these files anew in the descriptor's place. Where it cannot, its fcntl() is
  * itself again.
  *
- * A lock guards the list of descriptors; nothing of SQLite's is called under it but fcntl().
+ * A lock guards the list of descriptors. SQLite comes here with locks of its own, so nothing is called under this one that
+ * could wait for any.
  */
 
 /** From now on it is so; again is fine. Where there are no such locks, or nothing can be replaced, nothing changes. */

@@ -37,7 +37,7 @@ void ct_condition_wait(ct_condition *condition, ct_mutex *mutex, int64_t deadlin
 void ct_condition_signal(ct_condition *condition);
 
 /**
- * A gate: closed until somebody opens it, once. It stands on the stack of the one thread that waits at it. It is a
+ * A gate: each opening lets one wait at it pass. It stands on the stack of the one thread that waits at it. It is a
  * POSIX semaphore, since whoever posts one does not touch it any more once the waiter may go on, and since the waiter
  * does not meet the poster's mutex when it wakes (measured: a mutex and a condition made waking twice as slow).
  */
@@ -49,7 +49,7 @@ typedef struct ct_gate {
 int ct_gate_init(ct_gate *gate);
 void ct_gate_destroy(ct_gate *gate);
 void ct_gate_open(ct_gate *gate);
-/** Waits until the gate is open: true; false once the deadline has passed. After true the gate is used up. */
+/** Waits until the gate is open: true; false once the deadline has passed. After true it is closed again. */
 bool ct_gate_wait(ct_gate *gate, int64_t deadline);
 
 typedef struct ct_thread {

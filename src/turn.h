@@ -24,9 +24,9 @@
  *
  * SQLite's writer lock may be held by others for long. Whoever has the turn and does not get that lock does not sleep on
  * it: between two tries, when no transaction is open and nothing is on its way to the board, it lends the turn to the
- * queued tickets that only read, such as a follower's. Each gives it back to the lender, and may lend it itself. So what others commit is seen,
- * and waits wake, whoever waits for a lock. A lender serves those who have queued by then, and tries again: whoever reads
- * all the time does not keep it from trying.
+ * queued tickets that only read, such as a follower's. Each gives it back to the lender, and may lend it itself. So what
+ * others commit is seen, and waits wake, whoever waits for a lock. A lender serves those who have queued by then, and
+ * tries again: whoever reads all the time does not keep it from trying.
  *
  * A gate opens once for each thing that its thread waits for: to be the head (or done), to have been joined, to have the
  * turn given back. So whoever sleeps for others takes what has opened its gate, even if it came too late: else the first
