@@ -59,7 +59,8 @@
  *
  * - Text is UTF-8 without NUL, at most CTRACK_TEXT_MAX bytes for each component. Empty text and ':' are legal.
  * - Index 0 and "never seen" are different: ctrack_get_latest() says CTRACK_NOT_FOUND for the latter.
- * - Do not use the file on a network file system: SQLite's write-ahead log needs shared memory.
+ * - Do not use the file on a network file system, nor where shared memory cannot be mapped: SQLite's write-ahead log
+ *   needs it.
  * - Do not remove, replace or truncate the file, nor its -wal and -shm, while anybody has it open. Trackers notice when
  *   it is deleted, replaced or empty: waits end as CTRACK_IO, updates are refused. But an old -wal beside a new file
  *   damages that one (https://www.sqlite.org/howtocorrupt.html).
@@ -99,12 +100,12 @@
  * ## Who folds
  *
  * Progress is appended to a log in the file, and is later folded into tables: until then opening the file takes longer.
- * Somebody always does it. A tracker that may write has a thread for it, which also moves SQLite's write-ahead log into
- * the database: once about 65,536 rows and one for each key, a million at the most, have been added, and 32 MiB, by
- * whomever, as far as the tracker sees it, so it helps to call ctrack_refresh() after staging. ctrack_close()
- * folds for 50 ms if more than 4,096 rows are there, ctrack_stage() and INSERTs into the view fold some of the oldest if
- * more than 8,192 are. A tracker that only reads never does. ctrack_forget(), ctrack_hydrate() and ctrack_restore() fold
- * everything first, in steps. ctrack_fold() and `ctrack fold` do all of it at once.
+ * Somebody always does it. A tracker that may write has a thread for it, which begins once about 65,536 rows and one for
+ * each key, a million at the most, have been added by whomever. It also moves SQLite's write-ahead log into the database,
+ * each 32 MiB. It sees what others add when the tracker looks, so it helps to call ctrack_refresh() after staging.
+ * ctrack_close() folds for 50 ms if more than 4,096 rows are there, ctrack_stage() and INSERTs into the view fold some of
+ * the oldest if more than 8,192 are. A tracker that only reads never does. ctrack_forget(), ctrack_hydrate() and
+ * ctrack_restore() fold everything first, in steps. ctrack_fold() and `ctrack fold` do all of it at once.
  *
  * Folding and moving the log take SQLite's writer lock for some milliseconds at a time, up to some hundred on a slow disk:
  * give every connection that writes to the file a busy timeout.
@@ -116,7 +117,7 @@
  *
  * - An acknowledged update survives the end of its process and, with CTRACK_DURABLE_FULL, a power cut: on a local file
  *   system whose fsync() and a disk whose flush are honest. Tried on ext4 and xfs as Linux mounts them by default; what
- *   the tests do is in tests/README.md. Not on network file systems, nor where shared memory cannot be mapped.
+ *   the tests do is in tests/README.md.
  * - SQLite 3.37 or later. Those before 3.51.3, but for 3.50.7 and 3.44.6, have the WAL-reset bug
  *   (https://www.sqlite.org/wal.html): a checkpoint may lose what another connection commits meanwhile. What ctrack
  *   does itself never triggers it. Other programs' checkpoints may, and so may a host's, which SQLite makes by itself:
@@ -230,7 +231,7 @@ typedef enum ctrack_durability {
     CTRACK_DURABLE_NONE = 2    /**< a power cut may damage the file: of ctrack_host_durability(), never of a tracker */
 } ctrack_durability;
 
-/** Receives what the tracker has to say on its own account (folding failed, a follower reloaded); on any thread, also
+/** Receives what the tracker has to say on its own account (folding failed, the file cannot be looked at); on any thread, also
  * within a call, which it holds up. It cannot call with the same tracker: whatever it calls is CTRACK_MISUSE. */
 typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
 
@@ -279,12 +280,12 @@ typedef struct ctrack_options {
  * @param[in]  path     NULL: memory only, nothing is durable.
  * @param[in]  options  NULL: the defaults.
  * @param[out] tracker  The caller closes it with ctrack_close().
- * Errors: CTRACK_INVALID for a bad path or option, a file with two names, or a database in UTF-16; CTRACK_IO when the file cannot be opened;
- *         CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it
- *         is newer than the library; CTRACK_FORKED in the child of a process that had a file open; CTRACK_MISUSE when
- *         SQLite is configured for a single thread; CTRACK_BUSY also when the file is being replaced again and again,
- *         or others use it under another name; CTRACK_READ_ONLY, CTRACK_FULL, CTRACK_NO_MEMORY. A file that is refused
- *         is not touched, nor is its write-ahead log.
+ * Errors: CTRACK_INVALID for a bad path or option, a file with two names, or a database in UTF-16; CTRACK_IO when the
+ *         file cannot be opened; CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered;
+ *         CTRACK_SCHEMA when it is newer than the library; CTRACK_FORKED in the child of a process that had a file
+ *         open; CTRACK_MISUSE when SQLite is configured for a single thread; CTRACK_BUSY also when the file is being
+ *         replaced again and again, or others use it under another name; CTRACK_READ_ONLY, CTRACK_FULL,
+ *         CTRACK_NO_MEMORY. A file that is refused is not touched, nor is its write-ahead log.
  */
 CTRACK_API ctrack_status ctrack_open(const char *path, const ctrack_options *options, ctrack **tracker,
                                      ctrack_error *error);
@@ -756,8 +757,8 @@ typedef int ctrack_finding_callback(const ctrack_finding *finding, void *argumen
  * Returns: CTRACK_OK when it is sound, which is when there are no findings, but for those that are `unchecked`;
  *          CTRACK_CORRUPT when there are others (the message says how many), or when it is no database or has no tracker
  *          in it (then without any).
- * Errors:  CTRACK_SCHEMA when it is newer than the library; CTRACK_ABORTED; CTRACK_INVALID for a bad path; CTRACK_BUSY,
- *          CTRACK_IO, CTRACK_NO_MEMORY: it could not be checked to the end.
+ * Errors:  CTRACK_SCHEMA when it is newer than the library; CTRACK_ABORTED; CTRACK_INVALID for a bad path, or a file with
+ *          two names; CTRACK_BUSY, CTRACK_IO, CTRACK_NO_MEMORY: it could not be checked to the end.
  */
 CTRACK_API ctrack_status ctrack_check(const char *path, int64_t busy_timeout_ms, ctrack_finding_callback *found,
                                       ctrack_progress_callback *progress, void *argument, ctrack_error *error);
@@ -828,9 +829,9 @@ CTRACK_API void ctrack_read_model_list_free(ctrack_read_model_list *list);
  * ctrack_open() brings a file to.
  *
  * @param[in] busy_timeout_ms  As in ctrack_options.
- * Errors: CTRACK_INVALID for a bad path or a database in UTF-16; CTRACK_IO when the file cannot be opened;
- *         CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered; CTRACK_SCHEMA when it
- *         is newer than the library; CTRACK_BUSY, CTRACK_NO_MEMORY.
+ * Errors: CTRACK_INVALID for a bad path, a file with two names, or a database in UTF-16; CTRACK_IO when the file
+ *         cannot be opened; CTRACK_CORRUPT when it is damaged, not a database, or its ctrack objects were altered;
+ *         CTRACK_SCHEMA when it is newer than the library; CTRACK_BUSY, CTRACK_NO_MEMORY.
  */
 CTRACK_API ctrack_status ctrack_schema(const char *path, int64_t busy_timeout_ms, int *version, int *newest,
                                        ctrack_error *error);
