@@ -27,7 +27,8 @@ static const char doing[] = "keep the rows aside";
 struct ct_spool {
     sqlite3 *db;
     sqlite3_stmt *add, *read;
-    size_t rows; /* that are still to be read, once rewound */
+    size_t rows; /* in all */
+    size_t left; /* of these, still to be read */
     ct_dump_row row;
     ct_json_text texts[CT_DUMP_TEXTS]; /* of the last row that was added (but for its document id), or read */
     const char *piece;                 /* what is read of: [at, size) is left */
@@ -172,6 +173,9 @@ ctrack_status ct_spool_add(ct_spool *spool, const ct_dump_row *row, ctrack_error
 
 ctrack_status ct_spool_rewind(ct_spool *spool, ctrack_error *error)
 {
+    sqlite3_reset(spool->read);
+    spool->at = spool->size = 0;
+    spool->left = spool->rows;
     return flush(spool, error);
 }
 
@@ -219,7 +223,7 @@ ctrack_status ct_spool_next(ct_spool *spool, const ct_dump_row **row, int *first
 {
     unsigned char differs;
     *row = NULL;
-    if (spool->rows == 0) {
+    if (spool->left == 0) {
         return CTRACK_OK;
     }
     ctrack_status status = take(spool, &differs, sizeof differs, error);
@@ -228,7 +232,7 @@ ctrack_status ct_spool_next(ct_spool *spool, const ct_dump_row **row, int *first
     }
     status = status == CTRACK_OK ? take(spool, &spool->row.operation_index, sizeof(int64_t), error) : status;
     if (status == CTRACK_OK) {
-        spool->rows--;
+        spool->left--;
         *row = &spool->row;
         *first = differs;
     }

@@ -19,7 +19,7 @@ void ct_spool_free(ct_spool *spool); /**< NULL is fine */
 
 /** Adds a row as it is read from a dump; its read model is given in every form. */
 ctrack_status ct_spool_add(ct_spool *spool, const ct_dump_row *row, ctrack_error *error);
-/** Nothing is added any more; the next row to be read is the first. */
+/** Nothing is added any more; the next row to be read is the first, also if some or all have been read already. */
 ctrack_status ct_spool_rewind(ct_spool *spool, ctrack_error *error);
 /**
  * Reads the next row.
