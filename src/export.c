@@ -17,6 +17,7 @@
  * What is written is forced to the disk in pieces too. In one go, at the end, other writers' commits would wait behind
  * it in the file system: measured, for as long as the disk needs for the whole file.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -304,7 +305,8 @@ static ctrack_status export(ctrack *tracker, const char *path, bool replace, ct_
     const ct_store *store = tracker->store;
     ctrack_status status = look(store, &file, path, replace, error);
     if (status == CTRACK_OK && store != NULL && stat(ct_store_path(store), &source) != 0) {
-        status = ct_store_check_file(store, error);
+        status = ct_error_set(error, CTRACK_IO, "cannot look at %s: %s", ct_store_path(store), strerror(errno));
+        status = ct_store_explain(store, status, error);
     }
     status = status == CTRACK_OK ? ct_newfile_make(&file, error) : status;
     status = status == CTRACK_OK ? build(tracker, &file, reporter, error) : status;

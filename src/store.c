@@ -442,8 +442,8 @@ static ctrack_status check_same(const ct_store *store, const ct_identity *opened
     if (ct_inode_same(&opened->file, &store->identity.file)) {
         return CTRACK_OK;
     }
-    ctrack_status status = ct_store_check_file(store, error);
-    return status != CTRACK_OK ? status : ct_error_set(error, CTRACK_IO, "%s is being replaced", ct_store_path(store));
+    ctrack_status status = ct_error_set(error, CTRACK_IO, "%s is being replaced", ct_store_path(store));
+    return ct_store_explain(store, status, error);
 }
 
 /* On a connection of its own: one that holds the writer lock cannot checkpoint. */
