@@ -9,6 +9,7 @@
 
 #include "connection.h"
 #include "identity.h"
+#include "out_of_memory.h"
 #include "support.h"
 
 #ifdef __GLIBC__ /* which has another name for it in a program whose files may be of any size */
@@ -133,6 +134,33 @@ static void test_files_that_cannot_be_looked_at_are_an_error(void **state)
     }
 }
 
+static void test_second_name_is_refused_without_memory_too(void **state)
+{
+    fixture *f = *state;
+    char second[300];
+    db_run_once(f->path, "CREATE TABLE t (a)");
+    assert_int_equal(link(f->path, path_in(f, "second", second)), 0);
+    for (int fails = 0; fails < 2; fails++) {
+        memory_fail_after(fails == 0 ? -1 : 0);
+        ctrack_status status = ct_identity_foresee(f->path, &f->error);
+        assert_int_equal(memory_has_failed(), fails);
+        assert_status(status, CTRACK_INVALID);
+        assert_contains(f->error.message, "a hard link");
+    }
+}
+
+static void test_guard_needs_memory_for_the_name_of_the_index(void **state)
+{
+    fixture *f = *state;
+    opened o = open_one(f);
+    memory_fail_after(0);
+    ctrack_status status = ct_identity_guard(&o.identity, o.db, &f->error);
+    assert_true(memory_has_failed());
+    assert_status(status, CTRACK_NO_MEMORY);
+    assert_null(o.identity.guard);
+    close_one(&o);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -141,6 +169,8 @@ int main(int argc, char **argv)
         TEST(test_log_without_a_name_is_not_guarded),
         TEST(test_file_without_a_log_has_no_guard),
         TEST(test_files_that_cannot_be_looked_at_are_an_error),
+        TEST(test_second_name_is_refused_without_memory_too),
+        TEST(test_guard_needs_memory_for_the_name_of_the_index),
     };
     return SUPPORT_MAIN(argc, argv, "identity", tests, NULL);
 }
