@@ -8,6 +8,9 @@
  */
 #include "ctrack.h"
 
+/** What SQLite keeps beside a database, under its name and one of these. */
+#define CT_FILE_COMPANIONS "-wal", "-shm", "-journal"
+
 /**
  * The absolute name of a plain file: its directory resolved, its last component as it is. What SQLite would take for
  * something else than a file name is refused: `file:` URIs, `:memory:`, the empty name.

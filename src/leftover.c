@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "sync.h"
 
 /* How often, and after how long, it is tried again to get the lock while somebody cleans up. */
@@ -20,15 +21,15 @@
 /* Whether it is such a file's name, or that of one which SQLite has put beside it. */
 static bool is_left(const char *name, const char *last)
 {
-    static const char *const companions[] = {"", "-wal", "-shm", "-journal"};
+    static const char *const endings[] = {"", CT_FILE_COMPANIONS};
     size_t length = strlen(last), fixed = strlen(CT_LEFTOVER_ENDING) - 6;
     if (strncmp(name, last, length) != 0 || strncmp(name + length, CT_LEFTOVER_ENDING, fixed) != 0 ||
         strspn(name + length + fixed, LETTERS) != 6) {
         return false;
     }
     bool found = false;
-    for (size_t i = 0; i < sizeof companions / sizeof companions[0]; i++) {
-        found = found || strcmp(name + length + fixed + 6, companions[i]) == 0;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        found = found || strcmp(name + length + fixed + 6, endings[i]) == 0;
     }
     return found;
 }

@@ -18,8 +18,7 @@
 #include "leftover.h"
 #include "sql.h"
 
-/* What SQLite keeps beside a database. */
-static const char *const companions[] = {"-wal", "-shm", "-journal"};
+static const char *const companions[] = {CT_FILE_COMPANIONS};
 enum { COMPANIONS = sizeof companions / sizeof companions[0] };
 
 static ctrack_status fail(const ct_newfile *file, int problem, const char *doing, ctrack_error *error)
