@@ -131,7 +131,8 @@
  * - The host may read and close the file, its -wal and its -shm, by itself or with another copy of SQLite: the locks that
  *   POSIX lets it drop so are held twice, or are not of that kind. For this the fcntl() of SQLite's VFS "unix" is
  *   replaced once a tracker is opened, and takes the locks on -shm of every database in the process through F_OFD_SETLK,
- *   where there is one.
+ *   where there is one. So the library stays loaded until the process ends; a plug-in that has the static one in it must
+ *   see to that itself (`-z nodelete`).
  * - A disk that fails while it is read may be called CTRACK_CORRUPT: SQLite does not tell the two apart.
  *
  * ## Conventions
@@ -231,8 +232,9 @@ typedef enum ctrack_durability {
     CTRACK_DURABLE_NONE = 2    /**< a power cut may damage the file: of ctrack_host_durability(), never of a tracker */
 } ctrack_durability;
 
-/** Receives what the tracker has to say on its own account (folding failed, the file cannot be looked at); on any thread, also
- * within a call, which it holds up. It cannot call with the same tracker: whatever it calls is CTRACK_MISUSE. */
+/** Receives what the tracker has to say on its own account (folding failed, the file cannot be looked at); on any
+ * thread, also within a call, which it holds up. It cannot call with the same tracker: whatever it calls is
+ * CTRACK_MISUSE. */
 typedef void ctrack_log_callback(ctrack_status status, const char *message, void *argument);
 
 /**
