@@ -208,6 +208,8 @@ static ctrack_status explain_busy(const host *h, ctrack_error *error)
                         code);
 }
 
+#define WRITE_NOTHING "DELETE FROM \"%w\".ctrack_migration WHERE 0"
+
 /* Gets the writer lock by a write that changes nothing, for which SQLite asks the caller's busy handler. */
 static ctrack_status lock(const host *h, ctrack_error *error)
 {
@@ -216,7 +218,7 @@ static ctrack_status lock(const host *h, ctrack_error *error)
     if (before == SQLITE_TXN_WRITE) {
         return CTRACK_OK;
     }
-    ctrack_status status = prepare(h, "DELETE FROM \"%w\".ctrack_migration WHERE 0", &nothing, error);
+    ctrack_status status = prepare(h, WRITE_NOTHING, &nothing, error);
     if (status == CTRACK_OK) {
         status = ct_sql_run(nothing, "lock the file for writing", error);
         if (status == CTRACK_BUSY && before == SQLITE_TXN_READ) {
@@ -352,28 +354,33 @@ static ctrack_status append_all(host *h, const ctrack_coordinate *coordinates, s
 
 /* The ways out of a savepoint. Prepared before it is opened: without memory they could not be taken any more. */
 typedef struct exits {
-    sqlite3_stmt *release, *undo, *give_up;
+    sqlite3_stmt *release, *undo, *give_up, *last;
 } exits;
 
 static ctrack_status prepare_exits(const host *h, exits *e, ctrack_error *error)
 {
     ctrack_status status = ct_sql_prepare(h->db, "RELEASE ctrack_stage", &e->release, error);
     status = status == CTRACK_OK ? ct_sql_prepare(h->db, "ROLLBACK TO ctrack_stage", &e->undo, error) : status;
-    return status == CTRACK_OK ? ct_sql_prepare(h->db, "ROLLBACK", &e->give_up, error) : status;
+    status = status == CTRACK_OK ? ct_sql_prepare(h->db, "ROLLBACK", &e->give_up, error) : status;
+    return status == CTRACK_OK ? prepare(h, WRITE_NOTHING, &e->last, error) : status;
 }
 
 /*
  * Takes back what was appended. Some errors (a full disk, no memory) have made SQLite roll the whole transaction back
  * already; then there is nothing left. If the savepoint cannot be undone the whole transaction goes: half of what was
- * staged must not be committed by a caller who goes on.
+ * staged must not be committed by a caller who goes on. Who interrupts (sqlite3_interrupt(), a progress handler) may
+ * interrupt that, too; but where a write is interrupted SQLite rolls the whole transaction back.
  */
 static void undo(const host *h, const exits *e)
 {
     if (sqlite3_get_autocommit(h->db)) {
         return;
     }
-    if (ct_sql_run(e->undo, "take back", NULL) != CTRACK_OK || ct_sql_run(e->release, "take back", NULL) != CTRACK_OK) {
-        ct_sql_run(e->give_up, "take back", NULL);
+    if (ct_sql_run(e->undo, "take back", NULL) == CTRACK_OK && ct_sql_run(e->release, "take back", NULL) == CTRACK_OK) {
+        return;
+    }
+    if (ct_sql_run(e->give_up, "take back", NULL) != CTRACK_OK) {
+        ct_sql_run(e->last, "take back", NULL);
     }
 }
 
@@ -387,7 +394,7 @@ static ctrack_status fold(const host *h, size_t appended, ctrack_error *error)
 static ctrack_status append_in_savepoint(host *h, const ctrack_coordinate *coordinates, size_t count,
                                          ctrack_error *error)
 {
-    exits e = {NULL, NULL, NULL};
+    exits e = {NULL, NULL, NULL, NULL};
     ctrack_status status = prepare_exits(h, &e, error);
     status = status == CTRACK_OK ? ct_sql_exec(h->db, "SAVEPOINT ctrack_stage", "begin to stage", error) : status;
     if (status == CTRACK_OK) {
@@ -403,6 +410,7 @@ static ctrack_status append_in_savepoint(host *h, const ctrack_coordinate *coord
     sqlite3_finalize(e.release);
     sqlite3_finalize(e.undo);
     sqlite3_finalize(e.give_up);
+    sqlite3_finalize(e.last);
     return status;
 }
 
@@ -484,20 +492,18 @@ static ctrack_status check_lengths(const host *h, const ctrack_coordinate *coord
     return status;
 }
 
-/* All questions about one state of the file: the caller's transaction, or a short one of our own. */
+/* All questions about one state of the file: that of the caller's transaction, or the one that a statement under way
+ * keeps. A transaction of our own might not come to its end: the caller can interrupt what would end it. */
 static ctrack_status ask_at_once(const host *h, ct_question *questions, size_t count, ctrack_error *error)
 {
     ct_asker asker = {.db = h->db, .schema = h->schema};
-    bool own = sqlite3_get_autocommit(h->db) != 0;
-    ctrack_status status = own ? ct_sql_exec(h->db, "BEGIN", "begin to read", error) : CTRACK_OK;
-    if (status != CTRACK_OK) {
-        return status;
-    }
-    status = ct_ask(&asker, h->read_model, questions, count, error);
+    sqlite3_stmt *state = NULL;
+    bool row;
+    ctrack_status status = prepare(h, "SELECT 1 FROM \"%w\".ctrack_fold", &state, error);
+    status = status == CTRACK_OK ? ct_sql_step(state, &row, "begin to read", error) : status;
+    status = status == CTRACK_OK ? ct_ask(&asker, h->read_model, questions, count, error) : status;
     ct_asker_end(&asker);
-    if (own) {
-        sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
-    }
+    sqlite3_finalize(state);
     return status;
 }
 

@@ -121,6 +121,66 @@ static void test_staging_refuses_null(void **state)
     db_close(db);
 }
 
+/* A progress handler that interrupts all that comes after so many steps. */
+static int interrupt_after(void *steps)
+{
+    int *left = steps;
+    return (*left)-- <= 0;
+}
+
+static void test_staging_that_is_interrupted_leaves_all_or_nothing(void **state)
+{
+    fixture *f = *state;
+    ctrack_status status = CTRACK_IO;
+    sqlite3 *db = db_open(f->path);
+    for (int steps = 1; status != CTRACK_OK; steps++) {
+        ctrack_coordinate batch[] = {at("doc-1", steps), at("doc-2", steps)};
+        int left = steps;
+        db_run(db, "BEGIN");
+        sqlite3_progress_handler(db, 1, interrupt_after, &left);
+        status = ctrack_stage(db, NULL, batch, 2, NULL);
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+        assert_true(status == CTRACK_OK || status == CTRACK_IO);
+        if (!sqlite3_get_autocommit(db)) {
+            db_run(db, "COMMIT");
+        }
+        ctrack_status expected = status == CTRACK_OK ? CTRACK_OK : CTRACK_PENDING;
+        assert_status(satisfied(db, "doc-1", steps), expected);
+        assert_status(satisfied(db, "doc-2", steps), expected);
+    }
+    db_close(db);
+}
+
+static void test_a_question_that_is_interrupted_leaves_no_transaction(void **state)
+{
+    fixture *f = *state;
+    ctrack_status status = CTRACK_IO;
+    sqlite3 *db = db_open(f->path);
+    stage(db, "doc-1", 1);
+    for (int steps = 1; status != CTRACK_OK; steps++) {
+        int left = steps;
+        sqlite3_progress_handler(db, 1, interrupt_after, &left);
+        status = satisfied(db, "doc-1", 1);
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+        assert_true(status == CTRACK_OK || status == CTRACK_IO);
+        assert_true(sqlite3_get_autocommit(db));
+        assert_int_equal(sqlite3_txn_state(db, "main"), SQLITE_TXN_NONE);
+    }
+    db_close(db);
+}
+
+static void test_staging_works_where_changes_are_counted(void **state)
+{
+    fixture *f = *state;
+    ctrack_coordinate batch[] = {at("doc-1", 1), at("doc-2", 2)};
+    sqlite3 *db = db_open(f->path);
+    db_run(db, "PRAGMA count_changes = 1");
+    assert_status(ctrack_stage(db, NULL, batch, 2, NULL), CTRACK_OK);
+    assert_status(satisfied(db, "doc-1", 1), CTRACK_OK);
+    assert_status(satisfied(db, "doc-2", 2), CTRACK_OK);
+    db_close(db);
+}
+
 /* SQLite itself rolls the whole transaction back when there is no room. */
 static void test_staging_that_finds_no_room_leaves_nothing(void **state)
 {
@@ -378,6 +438,9 @@ int main(void)
         TEST_ON_FILE(test_staging_refuses_a_database_without_our_tables),
         TEST_ON_FILE(test_staging_refuses_a_temporary_trigger_on_our_tables),
         TEST_ON_FILE(test_staging_refuses_null),
+        TEST_ON_FILE(test_staging_that_is_interrupted_leaves_all_or_nothing),
+        TEST_ON_FILE(test_a_question_that_is_interrupted_leaves_no_transaction),
+        TEST_ON_FILE(test_staging_works_where_changes_are_counted),
         TEST_ON_FILE(test_staging_that_finds_no_room_leaves_nothing),
         TEST_ON_FILE(test_a_text_that_the_connection_does_not_take_is_named),
         TEST_ON_FILE(test_the_longest_text_that_the_connection_takes_is_staged),
