@@ -212,7 +212,8 @@ static const rule rules[] = {
      "SELECT id, 'its entries are not a list of pairs of numbers' FROM main.ctrack_run_part "
      "WHERE typeof(entries) <> 'blob' OR length(entries) % 8 <> 0",
      "questions in transactions, and of lazy trackers, are refused, or miss progress", DELETE_RUNS},
-    /* Each row of the log that is not folded is found by the run over it, or one of the same key and no lower index. */
+    /* Each row of the log that is not folded is found by the run over it, or one of the same key and no lower index; that
+     * one may be folded already. */
     {"run-lacks", "ctrack_run", false,
      "WITH covered AS (SELECT r.last_seq, r.first_seq, r.first_part, r.parts, f.folded_seq, a.seq, a.operation_index, "
      "coalesce(a.keyspace_id, c.keyspace_id) AS keyspace_id, coalesce(a.document_id, c.document_id) AS document_id, "
@@ -230,7 +231,10 @@ static const rule rules[] = {
      "LEFT JOIN main.ctrack_coordinate AS d ON d.id = b.coordinate_id WHERE b.seq > covered.folded_seq "
      "AND b.operation_index >= covered.operation_index AND coalesce(b.keyspace_id, d.keyspace_id) = "
      "covered.keyspace_id "
-     "AND coalesce(b.document_id, d.document_id) = covered.document_id)",
+     "AND coalesce(b.document_id, d.document_id) = covered.document_id) "
+     "AND NOT EXISTS (SELECT 1 FROM main.ctrack_coordinate AS e CROSS JOIN main.ctrack_latest AS l "
+     "ON l.coordinate_id = e.id WHERE e.keyspace_id = covered.keyspace_id AND e.document_id = covered.document_id "
+     "AND l.operation_index >= covered.operation_index)",
      "questions in transactions, and of lazy trackers, miss progress until it is folded", DELETE_RUNS},
     /* The condition makes SQLite count in the index indeed. */
     {"row-count", "ctrack_coordinate", true,

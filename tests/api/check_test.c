@@ -265,6 +265,19 @@ static void test_each_kind_of_damage_is_found_at_its_place(void **state)
     }
 }
 
+/* Closing the tracker would fold the log; so the file becomes a copy, and the tracker's is removed. */
+static void keep_copy(fixture *f, ctrack *tracker, const char *live)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    assert_status(ctrack_export(tracker, f->path, CTRACK_EXPORT_NEW, NULL, NULL, &f->error), CTRACK_OK);
+    close_tracker(&tracker);
+    for (int i = 0; i < 3; i++) {
+        char name[320];
+        snprintf(name, sizeof name, "%s%s", live, endings[i]);
+        unlink(name);
+    }
+}
+
 /* A file whose log has a run, in which the first keys stand twice. */
 static void make_file_with_run(fixture *f)
 {
@@ -282,15 +295,8 @@ static void make_file_with_run(fixture *f)
         keys[i].operation_index = 2;
     }
     assert_status(ctrack_update(tracker, keys, 1000, NULL), CTRACK_OK);
-    assert_status(ctrack_export(tracker, f->path, CTRACK_EXPORT_NEW, NULL, NULL, &f->error), CTRACK_OK);
-    close_tracker(&tracker);
+    keep_copy(f, tracker, live);
     assert_int_equal(db_integer_once(f->path, "SELECT last_seq FROM ctrack_run"), 4096);
-    static const char *const endings[] = {"", "-wal", "-shm"};
-    for (int i = 0; i < 3; i++) {
-        char name[320];
-        snprintf(name, sizeof name, "%s%s", live, endings[i]);
-        unlink(name);
-    }
 }
 
 static void test_damage_of_runs_is_found(void **state)
@@ -341,6 +347,30 @@ static void test_runs_are_sound_whatever_is_folded(void **state)
                 "FROM ctrack_coordinate AS c WHERE c.document_id = ctrack_advance.document_id), "
                 "keyspace_id = NULL, document_id = NULL WHERE seq > 3600");
     assert_sound(f);
+}
+
+/* As a host may stage it. The run leads to the higher one, which is folded first. */
+static void test_a_run_need_not_have_what_is_below_what_is_folded(void **state)
+{
+    fixture *f = *state;
+    char live[300];
+    ctrack *tracker = open_file(path_in(f, "live.db", live));
+    ctrack_coordinate high = at("doc-1", 9), low = at("doc-1", 3), other = at("doc-2", 1);
+    sqlite3 *db = db_open(live);
+    db_run(db, "BEGIN");
+    for (int i = 0; i < 4096; i++) {
+        assert_status(ctrack_stage(db, NULL, i == 0 ? &high : &low, 1, NULL), CTRACK_OK);
+    }
+    db_run(db, "COMMIT");
+    db_close(db);
+    assert_status(ctrack_update(tracker, &other, 1, NULL), CTRACK_OK);
+    keep_copy(f, tracker, live);
+    db_run_once(f->path, "INSERT INTO ctrack_coordinate VALUES (1, 1, 'doc-1'); "
+                         "INSERT INTO ctrack_latest VALUES (1, 9, 0); UPDATE ctrack_fold SET folded_seq = 1");
+    assert_int_equal(db_integer_once(f->path, "SELECT last_seq FROM ctrack_run"), 4097);
+    assert_sound(f);
+    damage(f, "UPDATE ctrack_latest SET operation_index = 2");
+    assert_finds(f, "what is folded is below", "run-lacks", "ctrack_run", 4097);
 }
 
 static void test_migration_without_a_name_is_found(void **state)
@@ -568,6 +598,7 @@ int main(int argc, char **argv)
         TEST(test_each_kind_of_damage_is_found_at_its_place),
         TEST(test_damage_of_runs_is_found),
         TEST(test_runs_are_sound_whatever_is_folded),
+        TEST(test_a_run_need_not_have_what_is_below_what_is_folded),
         TEST(test_migration_without_a_name_is_found),
         TEST(test_table_that_cannot_be_read_is_a_finding_and_the_others_are_checked),
         TEST(test_quick_check_finds_damaged_pages),
