@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "error.h"
 #include "fold.h"
+#include "follow.h"
 #include "tracker.h"
 #include "wal.h"
 #include "write.h"
@@ -88,10 +89,15 @@ static ctrack_status look(ctrack *tracker, bool *fold, bool *large, ctrack_error
     return status;
 }
 
-static ctrack_status work(ctrack *tracker, bool *large, ctrack_error *error)
+/* `anew`: a fold has been given up. It may be because another state was put into the file's place, or its schema was
+ * changed: until the tracker has followed each fold would be. */
+static ctrack_status work(ctrack *tracker, bool anew, bool *large, ctrack_error *error)
 {
     bool fold = false;
-    ctrack_status status = look(tracker, &fold, large, error);
+    ctrack_status status = anew ? ct_follow_in_turn(tracker, false, error) : CTRACK_OK;
+    if (status == CTRACK_OK) {
+        status = look(tracker, &fold, large, error);
+    }
     if (status == CTRACK_OK && fold) {
         status = ct_fold_log(tracker, &tracker->keeper.stopping, NULL, error);
     }
@@ -114,15 +120,16 @@ static bool wait_for_work(ct_keeper *keeper, bool rests, int64_t deadline)
 static void *run(void *argument)
 {
     ctrack *tracker = argument;
-    bool rests = false;
+    bool rests = false, anew = false;
     int64_t deadline = CT_NEVER;
     while (wait_for_work(&tracker->keeper, rests, deadline)) {
         ctrack_error error;
         bool large = false;
-        ctrack_status status = work(tracker, &large, &error);
-        rests = status != CTRACK_OK && status != CTRACK_ABORTED;
+        ctrack_status status = work(tracker, anew, &large, &error);
+        anew = status == CTRACK_ABORTED;
+        rests = status != CTRACK_OK && !anew;
         deadline = rests || large ? ct_clock_monotonic() + REST_NANOSECONDS : CT_NEVER;
-        deadline = status == CTRACK_ABORTED ? ct_clock_monotonic() : deadline; /* what is left is folded anew */
+        deadline = anew ? ct_clock_monotonic() : deadline; /* what is left is folded anew */
         atomic_store(&tracker->keeper.watches, large);
         if (rests) {
             ct_tracker_log(tracker, &error);

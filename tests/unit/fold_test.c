@@ -2,6 +2,7 @@
 /* Folding, as the keeper does it: in pieces, beside others, and of files that are damaged. */
 #include "support.h"
 
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -406,27 +407,59 @@ static void test_closing_waits_for_no_lock(void **state)
 
 /* ---------------------------------------------------------------- the keeper */
 
-static atomic_int complaints;
+static atomic_int expected, complaints;
 
 static void complain(ctrack_status status, const char *message, void *argument)
 {
     fixture *f = argument;
     (void)message;
-    if (status == CTRACK_IO && atomic_fetch_add(&complaints, 1) == 1) {
+    if (status == (ctrack_status)atomic_load(&expected) && atomic_fetch_add(&complaints, 1) == 1) {
         gate_open(&f->gate);
     }
+}
+
+/* Opens a tracker whose log callback opens the gate at the second complaint of this status. */
+static void open_to_hear(fixture *f, ctrack_status status)
+{
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.log = complain;
+    options.log_argument = f;
+    atomic_store(&expected, (int)status);
+    atomic_store(&complaints, 0);
+    assert_status(ctrack_open(f->path, &options, &f->tracker, NULL), CTRACK_OK);
 }
 
 static void test_a_keeper_that_fails_rests_and_tries_again(void **state)
 {
     fixture *f = *state;
-    ctrack_options options = CTRACK_OPTIONS_INIT;
-    options.log = complain;
-    options.log_argument = f;
-    assert_status(ctrack_open(f->path, &options, &f->tracker, NULL), CTRACK_OK);
+    open_to_hear(f, CTRACK_IO);
     ct_store *store = f->tracker->store;
     store->broken = true;
     store->folded_seq = -1000000; /* folding is due */
+    ct_keeper_consider(f->tracker);
+    gate_pass(&f->gate);
+    assert_int_equal(atomic_load(&complaints), 2);
+}
+
+static void test_a_keeper_reads_what_was_changed_before_it_folds(void **state)
+{
+    fixture *f = *state;
+    ct_store *store = f->tracker->store;
+    db_run_once(f->path, "CREATE TABLE hosts (a)");
+    int64_t changed = number(f, "PRAGMA schema_version");
+    store->folded_seq = -1000000; /* folding is due */
+    ct_keeper_consider(f->tracker);
+    while (atomic_load(&store->schema_version) != changed) {
+        sched_yield();
+    }
+}
+
+static void test_a_keeper_rests_when_the_file_is_not_the_trackers_any_more(void **state)
+{
+    fixture *f = *state;
+    open_to_hear(f, CTRACK_CORRUPT);
+    db_run_once(f->path, "ALTER TABLE ctrack_run RENAME TO hosts");
+    f->tracker->store->folded_seq = -1000000; /* folding is due */
     ct_keeper_consider(f->tracker);
     gate_pass(&f->gate);
     assert_int_equal(atomic_load(&complaints), 2);
@@ -457,6 +490,8 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_closing_leaves_a_short_log),
         TEST_ON_FILE(test_closing_waits_for_no_lock),
         TEST(test_a_keeper_that_fails_rests_and_tries_again),
+        TEST_ON_FILE(test_a_keeper_reads_what_was_changed_before_it_folds),
+        TEST(test_a_keeper_rests_when_the_file_is_not_the_trackers_any_more),
     };
     return SUPPORT_MAIN(argc, argv, "fold", tests, NULL);
 }
