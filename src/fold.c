@@ -649,17 +649,18 @@ ctrack_status ct_fold_some(ctrack *tracker, int64_t most, bool *more, ctrack_err
 #define FEW_ROWS 8192
 #define TRIES 3
 
-/* How many rows are not folded, as of now. Takes the turn. */
+/* How many rows are not folded, as of now. Takes the turn. Follows, since a fold would be given up else if the schema has
+ * been changed. */
 static ctrack_status count_backlog(ctrack *tracker, int64_t *backlog, ctrack_error *error)
 {
-    int64_t folded = 0, first, last = 0;
+    bool followed;
     ct_ticket ticket = {0};
     if (ct_turn_take(&tracker->turn, &ticket) != 0) {
         return ct_error_no_memory(error);
     }
-    ctrack_status status = ct_store_log_range(tracker->store, &folded, &first, &last, error);
+    ctrack_status status = ct_follow(tracker, &followed, error);
+    *backlog = ct_fold_backlog(tracker->store);
     ct_turn_pass(&tracker->turn, &ticket, &ticket);
-    *backlog = last - folded;
     return status;
 }
 
