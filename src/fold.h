@@ -53,7 +53,8 @@ ctrack_status ct_fold_set(ct_store *store, int64_t seq, ctrack_error *error);
 /**
  * Folds the log as it is now and trims it, step by step; takes the turn for each step. *stop may become true at any
  * time; the fold is given up then. `reporter` may be NULL. CTRACK_ABORTED, too, when progress was taken back meanwhile:
- * what is left then can be folded anew.
+ * what is left then can be folded anew; and when the schema is not the one that was followed last, as after another state
+ * was put into the file's place: then nothing can be folded before the tracker has followed.
  */
 ctrack_status ct_fold_log(ctrack *tracker, const atomic_bool *stop, ct_reporter *reporter, ctrack_error *error);
 
