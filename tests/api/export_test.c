@@ -532,6 +532,17 @@ static void test_existing_file_is_replaced_when_asked(void **state)
     close_tracker(&copy);
 }
 
+static void test_old_file_with_two_names_is_replaced_under_one(void **state)
+{
+    fixture *f = *state;
+    char path[300], other[300];
+    update(f->tracker, "doc-1", 5);
+    db_run_once(path_in(f, "copy.db", path), "CREATE TABLE t (a); INSERT INTO t VALUES (7)");
+    assert_int_equal(link(path, path_in(f, "other", other)), 0);
+    assert_exported(f, path, CTRACK_EXPORT_REPLACE);
+    assert_int_equal(db_integer_once(other, "SELECT a FROM t"), 7);
+}
+
 static void test_replacing_does_not_need_an_old_file(void **state)
 {
     fixture *f = *state;
@@ -914,6 +925,7 @@ int main(int argc, char **argv)
         TEST_BOTH(test_copy_that_somebody_removes_before_it_has_its_name_is_not_there),
         TEST_IN_MEMORY(test_copy_that_cannot_be_completed_is_not_there),
         TEST_BOTH(test_existing_file_is_replaced_when_asked),
+        TEST_BOTH(test_old_file_with_two_names_is_replaced_under_one),
         TEST_BOTH(test_replacing_does_not_need_an_old_file),
         TEST_BOTH(test_symbolic_link_is_refused),
         TEST_ON_FILE(test_own_file_is_refused_under_every_name),
