@@ -115,7 +115,11 @@ static bool has_no_links(int problem)
 static int replace_placeholder(const char *temporary, const char *absolute)
 {
     int descriptor = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    return descriptor >= 0 && close(descriptor) == 0 ? rename(temporary, absolute) : -1;
+    if (descriptor < 0) {
+        return -1;
+    }
+    close(descriptor); /* nothing was written that could fail now */
+    return rename(temporary, absolute);
 }
 
 /* Unlike rename(2), none of these replaces a file. With link(2) it has two names for a moment, which whoever opens it

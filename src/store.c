@@ -274,9 +274,7 @@ ctrack_status ct_store_commit(ct_store *store, ctrack_error *error)
 {
     ctrack_status status = ct_wal_prepare(store, error);
     status = status == CTRACK_OK ? ct_store_run(store, CT_COMMIT, "commit", error) : status;
-    if (status == CTRACK_OK && store->identity.guard != NULL) {
-        status = ct_identity_prove(&store->identity, store->db, error);
-    }
+    status = status == CTRACK_OK ? ct_identity_prove(&store->identity, store->db, error) : status;
     if (status == CTRACK_OK) {
         return status;
     }

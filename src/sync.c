@@ -197,5 +197,5 @@ unsigned ct_fork_generation(void)
 
 int ct_fork_handlers(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
 {
-    return pthread_atfork(before, in_parent, in_child) == 0 ? 0 : -1;
+    return pthread_atfork(before, in_parent, in_child);
 }

@@ -69,7 +69,7 @@ void ct_thread_nap_precisely(void);
 
 /** Changes in the child of every fork(2). Handles remember it to know that they are not theirs to use. */
 unsigned ct_fork_generation(void);
-/** Has them called around every fork(2) from now on. 0, or -1: no resources. */
+/** Has them called around every fork(2) from now on. 0, or an error number: no resources. */
 int ct_fork_handlers(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 #endif

@@ -5,7 +5,29 @@
 
 #include <sqlite3.h>
 
+#include "error.h"
 #include "interrupt.h"
+
+/* So many times a file with a log looks as if others were just opening it; meanwhile naps take no time. */
+static int busy_guards;
+
+ctrack_status __real_ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrack_error *error);
+ctrack_status __wrap_ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrack_error *error);
+ctrack_status __wrap_ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrack_error *error)
+{
+    if (busy_guards > 0 && ct_identity_log(db) != NULL) {
+        busy_guards--;
+        return ct_error_set(error, CTRACK_BUSY, "others are opening it");
+    }
+    return __real_ct_identity_guard(identity, db, error);
+}
+
+void __real_ct_thread_nap(int64_t nanoseconds);
+void __wrap_ct_thread_nap(int64_t nanoseconds);
+void __wrap_ct_thread_nap(int64_t nanoseconds)
+{
+    __real_ct_thread_nap(busy_guards > 0 ? 0 : nanoseconds);
+}
 
 /* ---------------------------------------------------------------- distrust */
 
@@ -121,6 +143,70 @@ static void test_a_store_without_a_turn_waits_for_the_lock_too(void **state)
     ct_store_close(store);
 }
 
+static void test_a_log_cannot_be_reclaimed_while_somebody_else_writes(void **state)
+{
+    fixture *f = *state;
+    ct_ticket ticket = {0};
+    f->tracker->store->busy_timeout_ms = 5;
+    ct_turn_take(&f->tracker->turn, &ticket); /* as whoever waits for the lock has it */
+    struct sqlite3 *writer = db_open(f->path);
+    db_run(writer, "BEGIN IMMEDIATE");
+    assert_status(ct_store_reclaim(f->tracker->store, &f->error), CTRACK_BUSY);
+    db_run(writer, "ROLLBACK");
+    db_close(writer);
+    assert_status(ct_store_reclaim(f->tracker->store, &f->error), CTRACK_OK);
+    ct_turn_pass(&f->tracker->turn, &ticket, &ticket);
+}
+
+/* ---------------------------------------------------------------- opening, and what has become of the file */
+
+static void test_a_file_that_others_are_just_opening_is_waited_for(void **state)
+{
+    fixture *f = *state;
+    busy_guards = 3;
+    f->tracker = open_file(f->path);
+    assert_int_equal(busy_guards, 0);
+    update(f->tracker, "doc-1", 1);
+}
+
+static void test_a_file_that_looks_as_if_others_were_always_opening_it_is_busy(void **state)
+{
+    fixture *f = *state;
+    busy_guards = 1000;
+    ctrack_status status = ctrack_open(f->path, NULL, &f->tracker, &f->error);
+    busy_guards = 0;
+    assert_status(status, CTRACK_BUSY);
+    assert_contains(f->error.message, "others are opening it");
+}
+
+static void test_the_cause_of_an_error_is_what_has_become_of_the_file(void **state)
+{
+    fixture *f = *state;
+    ct_store *store = f->tracker->store;
+    assert_status(ct_store_explain(store, CTRACK_OK, &f->error), CTRACK_OK);
+    assert_status(ct_store_explain(store, CTRACK_BUSY, &f->error), CTRACK_BUSY);
+    store->identity.file.device++;
+    assert_status(ct_store_explain(store, CTRACK_BUSY, &f->error), CTRACK_IO);
+    assert_contains(f->error.message, "replaced");
+}
+
+static void test_a_file_that_reads_as_damaged_may_be_put_right(void **state)
+{
+    static const struct {
+        ctrack_status status;
+        ct_trouble trouble;
+    } cases[] = {
+        {CTRACK_CORRUPT, CT_TROUBLE_DOUBTFUL}, {CTRACK_SCHEMA, CT_TROUBLE_DOUBTFUL}, {CTRACK_IO, CT_TROUBLE_PASSES}};
+    fixture *f = *state;
+    for (int i = 0; i < 3; i++) {
+        f->error.status = cases[i].status;
+        assert_int_equal(ct_store_trouble(f->tracker->store, &f->error), cases[i].trouble);
+    }
+    f->tracker->store->identity.file.device++;
+    f->error.status = CTRACK_CORRUPT;
+    assert_int_equal(ct_store_trouble(f->tracker->store, &f->error), CT_TROUBLE_FINAL);
+}
+
 /* ---------------------------------------------------------------- small things */
 
 static void test_a_busy_timeout_ends_in_a_month_at_most(void **state)
@@ -184,6 +270,11 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_commit_that_is_refused_for_now_breaks_nothing),
         TEST_ON_FILE(test_a_sound_engine_checkpoints_without_the_writers_lock),
         TEST_ON_FILE(test_a_store_without_a_turn_waits_for_the_lock_too),
+        TEST_ON_FILE(test_a_log_cannot_be_reclaimed_while_somebody_else_writes),
+        TEST(test_a_file_that_others_are_just_opening_is_waited_for),
+        TEST(test_a_file_that_looks_as_if_others_were_always_opening_it_is_busy),
+        TEST_ON_FILE(test_the_cause_of_an_error_is_what_has_become_of_the_file),
+        TEST_ON_FILE(test_a_file_that_reads_as_damaged_may_be_put_right),
         TEST(test_a_busy_timeout_ends_in_a_month_at_most),
         TEST_ON_FILE(test_the_same_number_on_another_device_is_another_file),
         TEST_ON_FILE(test_a_look_up_that_fails_says_so),
