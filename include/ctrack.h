@@ -71,6 +71,8 @@
  * - SQLite's backup API may put another state into the place of the file's content while trackers have it open (the
  *   shell's `.restore`). They then say what the file says, once they look: progress may be lower, and what a wait had
  *   reached is missing again. What has no ctrack tables, or others, is as a damaged file until it is put right.
+ * - Do not close descriptors that are not yours while a tracker is open (closefrom(), becoming a daemon): what SQLite
+ *   writes would go into whatever file gets the number next. If all are closed updates and waits are CTRACK_IO.
  * - Do not use a tracker across fork(): every call with a parent's handle returns CTRACK_FORKED and touches nothing. If
  *   the parent had any file open with ctrack at the fork, the child cannot open one, nor restore (CTRACK_FORKED):
  *   SQLite's locks would not be its own. Fork before opening, or let the child run a program (exec). Trackers in memory

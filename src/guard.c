@@ -400,6 +400,12 @@ bool ct_guard_deleted(const ct_guard *guard)
     return ct_inode_of_descriptor(guard->descriptors[0], &file) == 0 && file.links == 0;
 }
 
+bool ct_guard_intact(const ct_guard *guard)
+{
+    ct_inode file;
+    return ct_inode_of_descriptor(guard->descriptors[0], &file) == 0 && ct_inode_same(&file, &guard->file);
+}
+
 const ct_inode *ct_guard_index(const ct_guard *guard)
 {
     return &guard->index;

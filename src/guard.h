@@ -54,6 +54,10 @@ void ct_guard_tidy(void);
 /** Whether the database has no name any more, so that nobody can ever open it again. */
 bool ct_guard_deleted(const ct_guard *guard);
 
+/** Whether its descriptor of the database is still that: who closes all descriptors in the process has closed SQLite's as
+ * well, and what SQLite writes then goes into whatever file gets the number next. */
+bool ct_guard_intact(const ct_guard *guard);
+
 /** Which file -shm is. */
 const ct_inode *ct_guard_index(const ct_guard *guard);
 

@@ -181,6 +181,10 @@ ctrack_status ct_identity_examine(const ct_identity *identity, const char *path,
     if (found.size == 0) {
         return ct_error_set(error, CTRACK_IO, "%s has been truncated", path);
     }
+    if (identity->guard != NULL && !ct_guard_intact(identity->guard)) {
+        return ct_error_set(error, CTRACK_IO, "the process has closed the descriptors of %s: open the tracker again",
+                            path);
+    }
     *trouble = CT_TROUBLE_PASSES;
     return identity->log.number != 0 ? examine_log(identity, path, trouble, error) : CTRACK_OK;
 }

@@ -128,18 +128,17 @@ static void tell(ct_watch *watch, const struct inotify_event *event)
     ct_condition_signal(&watch->wake);
 }
 
-/* Tells whom it concerns what the instance has to say. */
+/* Tells whom it concerns what the instance has to say. What is left is read by the next to lead: a host that has closed
+ * our descriptors may have one of its own in this place, which would block. */
 static void tell_all(void)
 {
     _Alignas(struct inotify_event) char buffer[4096];
-    ssize_t size;
-    while ((size = read(shared.instance, buffer, sizeof buffer)) > 0) { /* never interrupted, since it does not block */
-        const struct inotify_event *event;
-        for (char *at = buffer; at < buffer + size; at += sizeof *event + event->len) {
-            event = (const struct inotify_event *)(const void *)at;
-            for (ct_watch *watch = shared.first; watch != NULL; watch = watch->next) {
-                tell(watch, event);
-            }
+    ssize_t size = read(shared.instance, buffer, sizeof buffer); /* never interrupted, since it does not block */
+    const struct inotify_event *event;
+    for (char *at = buffer; at < buffer + size; at += sizeof *event + event->len) {
+        event = (const struct inotify_event *)(const void *)at;
+        for (ct_watch *watch = shared.first; watch != NULL; watch = watch->next) {
+            tell(watch, event);
         }
     }
 }
@@ -162,12 +161,12 @@ static void tell_all(void)
 
 /* ---------------------------------------------------------------- leading */
 
-/* Reads all there is; what it says does not matter. */
+/* Reads what is there, once, as above; what it says does not matter. */
 static void drain(int descriptor)
 {
     char buffer[64];
-    while (read(descriptor, buffer, sizeof buffer) > 0) {
-    }
+    ssize_t unused = read(descriptor, buffer, sizeof buffer);
+    (void)unused;
 }
 
 /* Polls for all, until one of the files is written to, the leader is woken, or the deadline. */

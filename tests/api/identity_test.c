@@ -76,6 +76,24 @@ static void stay(void)
 
 static int run_without_rights(const char *path);
 
+/* As a program does that becomes a daemon too late: other files get the numbers of ours and of SQLite's. */
+static int run_without_descriptors(ctrack *tracker, const char *path)
+{
+    ctrack_coordinate progress = at("doc-1", 2);
+    for (int i = 3; i < 100; i++) {
+        close(i);
+    }
+    for (int i = 3; i < 100; i++) {
+        char other[320];
+        snprintf(other, sizeof other, "%s-of-the-host-%d", path, i);
+        if (open(other, O_RDWR | O_CREAT, 0600) < 0) {
+            return 93;
+        }
+    }
+    int status = (int)ctrack_update(tracker, &progress, 1, NULL);
+    return latest(tracker, "doc-1") == 1 ? status : 94;
+}
+
 static int run_child(const char *mode, const char *path)
 {
     ctrack *tracker = NULL;
@@ -101,6 +119,9 @@ static int run_child(const char *mode, const char *path)
     if (strcmp(mode, "read") == 0) { /* what others see of doc-1 */
         int64_t index = latest(tracker, "doc-1");
         return ctrack_close(tracker, NULL) == CTRACK_OK ? (int)index : 92;
+    }
+    if (strcmp(mode, "close") == 0) {
+        return run_without_descriptors(tracker, path);
     }
     if (strcmp(mode, "fork") == 0 && fork() != 0) {
         pause();
@@ -224,6 +245,14 @@ static size_t open_descriptors(void)
         count += fcntl(i, F_GETFD) != -1;
     }
     return count;
+}
+
+static void test_update_after_all_descriptors_were_closed_is_not_acknowledged(void **state)
+{
+    fixture *f = *state;
+    update(f->tracker, "doc-1", 1);
+    assert_int_equal(run_elsewhere("close", f->path), CTRACK_IO);
+    assert_int_equal(run_elsewhere("read", f->path), 1);
 }
 
 static void test_descriptors_do_not_add_up(void **state)
@@ -651,6 +680,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_one_of_two_trackers_that_closes_leaves_the_guard),
         TEST_ON_FILE(test_host_keeps_its_locks_when_the_tracker_closes),
         TEST_ON_FILE(test_last_to_close_still_cleans_up),
+        TEST_ON_FILE(test_update_after_all_descriptors_were_closed_is_not_acknowledged),
         TEST(test_descriptors_do_not_add_up),
         TEST(test_descriptors_that_cannot_be_closed_are_used_again),
         TEST(test_child_of_a_killed_process_holds_nothing),

@@ -462,6 +462,22 @@ static void test_no_descriptors_is_an_error(void **state)
     }
 }
 
+static void test_a_descriptor_that_somebody_else_closes_is_missed(void **state)
+{
+    fixture *f = *state;
+    ct_guard *guard = NULL;
+    ct_inode file = make_files(f);
+    int next = dup(STDOUT_FILENO); /* the lowest that is free: the database's */
+    close(next);
+    assert_status(take(f, &file, &guard), CTRACK_OK);
+    assert_true(ct_guard_intact(guard));
+    close(next);
+    assert_false(ct_guard_intact(guard));
+    assert_int_equal(open("/dev/null", O_RDWR | O_CLOEXEC), next);
+    assert_false(ct_guard_intact(guard));
+    give_up(guard);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -479,6 +495,7 @@ int main(int argc, char **argv)
         TEST(test_file_that_may_only_be_read_is_guarded_too),
         TEST(test_locks_of_this_process_outlive_the_guard),
         TEST(test_no_descriptors_is_an_error),
+        TEST(test_a_descriptor_that_somebody_else_closes_is_missed),
     };
     return SUPPORT_MAIN(argc, argv, "guard", tests, NULL);
 }
