@@ -89,28 +89,23 @@ typedef struct form {
 static const form forms[] = {{CT_APPEND_KNOWN, CT_APPEND_KNOWN_MANY, bind_known, true},
                              {CT_APPEND_NEW, CT_APPEND_NEW_MANY, bind_new, false}};
 
-/* Remembers the rows that were appended, and writes a run if there are enough. */
+/* Remembers the rows that were appended, and writes a run if there are enough. Their keyspaces have ids, since the rows or
+ * their keys name them. */
 static ctrack_status remember_rows(ctrack *tracker, const ct_advance *const *rows, size_t count, ctrack_error *error)
 {
     ct_store *store = tracker->store;
-    ct_keyspace *keyspaces[CT_MANY];
-    int64_t seq = store->appended_seq - (int64_t)count;
-    ctrack_status status = CTRACK_OK;
+    int64_t keyspace_ids[CT_MANY], seq = store->appended_seq - (int64_t)count;
     ct_mutex_lock(&tracker->board->lock);
     for (size_t i = 0; i < count; i++) {
-        keyspaces[i] = ct_map_keyspace_of(tracker->board->map, rows[i]->entry);
+        keyspace_ids[i] = ct_map_keyspace_of(tracker->board->map, rows[i]->entry)->file_id;
     }
     ct_mutex_unlock(&tracker->board->lock);
-    for (size_t i = 0; i < count && status == CTRACK_OK; i++) {
-        int64_t keyspace_id; /* it was appended, or its key was, so this only asks the map */
-        status = ct_write_keyspace(tracker, keyspaces[i], &keyspace_id, error);
-        if (status == CTRACK_OK) {
-            size_t length;
-            const char *document_id = ct_map_document_of(rows[i]->entry, &length);
-            ct_runs_add(&store->runs, ++seq, keyspace_id, document_id, length, rows[i]->index);
-        }
+    for (size_t i = 0; i < count; i++) {
+        size_t length;
+        const char *document_id = ct_map_document_of(rows[i]->entry, &length);
+        ct_runs_add(&store->runs, ++seq, keyspace_ids[i], document_id, length, rows[i]->index);
     }
-    return status == CTRACK_OK ? ct_runs_write(store, error) : status;
+    return ct_runs_write(store, error);
 }
 
 static ctrack_status append_rows(ctrack *tracker, const form *f, const ct_advance *const *rows, size_t count,

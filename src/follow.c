@@ -174,7 +174,7 @@ static ctrack_status read_news(ctrack *tracker, bool same, bool *whole, int64_t 
         if (r.replaced) {
             ct_board_cancel(tracker->board, &tracker->advances);
             r.whole = true;
-            status = status == CTRACK_OK ? ct_runs_start(store, error) : status;
+            status = ct_runs_start(store, error);
         }
     }
     if (status == CTRACK_OK && r.whole) {

@@ -39,14 +39,11 @@ ctrack_status ct_write_begin(ctrack *tracker, bool *anew, ctrack_error *error)
     return status;
 }
 
-/* What was appended must come behind all other rows of the log. */
+/* What was appended must come behind all other rows of the log, and behind what is folded: all that has been seen. */
 static ctrack_status check_order(const ct_store *store, ctrack_error *error)
 {
-    if (store->appended_seq == 0 ||
-        (store->appended_seq > store->seen_seq && store->appended_seq > store->folded_seq)) {
-        return CTRACK_OK;
-    }
-    return ct_error_no_number(error);
+    bool behind = store->appended_seq == 0 || store->appended_seq > store->seen_seq;
+    return behind ? CTRACK_OK : ct_error_no_number(error);
 }
 
 ctrack_status ct_write_end(ctrack *tracker, ctrack_status status, ctrack_error *error)

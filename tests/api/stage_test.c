@@ -201,11 +201,11 @@ static void test_staging_that_finds_no_room_leaves_nothing(void **state)
 static void check_too_long(sqlite3 *db, const ctrack_coordinate *c, const char *what)
 {
     ctrack_error error;
-    ctrack_coordinate batch[] = {at("doc-1", 1), *c};
+    ctrack_coordinate batch[] = {at("doc-1", 1), *c, at("doc-2", 1)};
     assert_status(ctrack_stage(db, NULL, batch, 2, &error), CTRACK_INVALID);
     assert_contains(error.message, what);
     assert_contains(error.message, "SQLITE_LIMIT_LENGTH is 20000");
-    assert_status(ctrack_satisfied_in(db, NULL, c, 1, &error), CTRACK_INVALID);
+    assert_status(ctrack_satisfied_in(db, NULL, batch + 1, 2, &error), CTRACK_INVALID);
     assert_contains(error.message, what);
     assert_status(satisfied(db, "doc-1", 1), CTRACK_PENDING);
 }
