@@ -402,7 +402,7 @@ static ctrack_status in_turn(ctrack *tracker, step *work, ct_fold *fold, const a
             return ct_error_no_memory(error);
         }
         status = work(tracker, fold, &position, &more, error);
-        if (status == CTRACK_FULL && ct_store_reclaim(tracker->store, error) == CTRACK_OK) {
+        if (status == CTRACK_FULL && ct_store_reclaim(tracker->store, NULL) == CTRACK_OK) {
             status = work(tracker, fold, &position, &more, error);
         }
         if (status == CTRACK_OK && ct_wal_is_due(tracker->store)) {

@@ -2,16 +2,46 @@
 /* Folding, as the keeper does it: in pieces, beside others, and of files that are damaged. */
 #include "support.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "error.h"
 #include "fold.h"
 #include "interrupt.h"
 #include "keeper.h"
+#include "out_of_memory.h"
 #include "reclaim.h"
 #include "tracker.h"
+#include "wal.h"
+
+/* ---------------------------------------------------------------- a full disk */
+
+/* So many commits find no room, and while the disk is stuck moving the log makes none. */
+static long full;
+static bool stuck;
+
+ctrack_status __real_ct_wal_prepare(ct_store *store, ctrack_error *error);
+ctrack_status __wrap_ct_wal_prepare(ct_store *store, ctrack_error *error);
+ctrack_status __wrap_ct_wal_prepare(ct_store *store, ctrack_error *error)
+{
+    if (full == 0) {
+        return __real_ct_wal_prepare(store, error);
+    }
+    full--;
+    return ct_error_set(error, CTRACK_FULL, "the disk is full");
+}
+
+ctrack_status __real_ct_store_reclaim(ct_store *store, ctrack_error *error);
+ctrack_status __wrap_ct_store_reclaim(ct_store *store, ctrack_error *error);
+ctrack_status __wrap_ct_store_reclaim(ct_store *store, ctrack_error *error)
+{
+    return stuck ? ct_error_set(error, CTRACK_IO, "the disk is stuck") : __real_ct_store_reclaim(store, error);
+}
+
+/* ---------------------------------------------------------------- folding */
 
 static ctrack_status fold(fixture *f)
 {
@@ -296,6 +326,25 @@ static void test_forgetting_goes_on_when_another_forgets(void **state)
     assert_folded(f, KEYS - 1);
 }
 
+static const ctrack *starving;
+
+static void fold_a_piece_and_starve(ctrack *other)
+{
+    fold_a_piece(other);
+    sqlite3_limit(starving->store->db, SQLITE_LIMIT_SQL_LENGTH, 1);
+}
+
+static void test_a_fold_that_cannot_tell_what_others_have_folded_is_given_up(void **state)
+{
+    fixture *f = *state;
+    starving = f->tracker;
+    starve_of(f->tracker, CT_FOLD_REWOUND);
+    sqlite3_limit(f->tracker->store->db, SQLITE_LIMIT_SQL_LENGTH, 1000000);
+    assert_status(fold_while(f, "ROLLBACK", fold_a_piece_and_starve, fold), CTRACK_IO);
+    sqlite3_limit(f->tracker->store->db, SQLITE_LIMIT_SQL_LENGTH, 1000000);
+    assert_folded(f, KEYS + 1);
+}
+
 static void test_a_fold_that_is_undone_is_given_up(void **state)
 {
     fixture *f = *state;
@@ -383,6 +432,77 @@ static void test_a_full_disk_has_the_log_folded_when_moving_it_was_not_enough(vo
     assert_int_equal(left, KEYS);
     assert_int_equal(ct_fold_backlog(f->tracker->store), 0);
     assert_folded(f, KEYS);
+}
+
+static void test_a_fold_that_finds_the_disk_full_goes_on_once_there_is_room(void **state)
+{
+    fixture *f = *state;
+    update_many(f->tracker, 1);
+    full = 1;
+    assert_status(fold(f), CTRACK_OK);
+    assert_int_equal(full, 0);
+    assert_folded(f, KEYS);
+    update_many(f->tracker, 2);
+    full = 1;
+    stuck = true;
+    ctrack_status status = fold(f);
+    stuck = false;
+    assert_status(status, CTRACK_FULL);
+    assert_status(f->error.status, CTRACK_FULL);
+    assert_folded(f, KEYS);
+}
+
+static int read_text(void *data, size_t size, size_t *got, void *argument)
+{
+    const char **text = argument;
+    *got = strlen(*text) < size ? strlen(*text) : size;
+    memcpy(data, *text, *got);
+    *text += *got;
+    return 0;
+}
+
+static void test_a_disk_that_stays_full_takes_nothing_back(void **state)
+{
+    fixture *f = *state;
+    ctrack_key gone = key("doc-1");
+    const char *text = "[[\"doc-2:document:main\",5]]";
+    update(f->tracker, "doc-1", 5);
+    full = LONG_MAX;
+    ctrack_status forgotten = ctrack_forget(f->tracker, &gone, 1, NULL);
+    ctrack_status restored = ctrack_restore(f->tracker, read_text, &text, "text", CTRACK_RESTORE_REPLACE, NULL, NULL);
+    full = 0;
+    assert_status(forgotten, CTRACK_FULL);
+    assert_status(restored, CTRACK_FULL);
+    assert_int_equal(latest(f->tracker, "doc-1"), 5);
+    assert_int_equal(latest(f->tracker, "doc-2"), NEVER_SEEN);
+    assert_status(ctrack_forget(f->tracker, &gone, 1, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), NEVER_SEEN);
+}
+
+static void test_a_part_that_cannot_be_begun_is_not_folded(void **state)
+{
+    fixture *f = *state;
+    bool more;
+    update(f->tracker, "doc-1", 5);
+    interrupt(f->tracker, "SELECT folded_seq, (SELECT min(seq)");
+    assert_status(fold_some(f->tracker, 100, &more), CTRACK_IO);
+    interrupt(f->tracker, NULL);
+    memory_fail_after(0);
+    ctrack_status status = fold_some(f->tracker, 100, &more);
+    assert_true(memory_has_failed());
+    assert_status(status, CTRACK_NO_MEMORY);
+    assert_int_equal(ct_fold_backlog(f->tracker->store), 1);
+    assert_folded(f, 1);
+}
+
+static void test_what_cannot_be_folded_in_pieces_is_left_after_a_few_tries(void **state)
+{
+    fixture *f = *state;
+    update_many(f->tracker, 1);
+    atomic_store(&f->tracker->keeper.stopping, true); /* as if progress was taken back each time */
+    assert_status(ct_fold_nearly_all(f->tracker, NULL), CTRACK_OK);
+    atomic_store(&f->tracker->keeper.stopping, false);
+    assert_int_equal(ct_fold_backlog(f->tracker->store), KEYS);
 }
 
 static void test_closing_folds_what_nobody_has_folded(void **state)
@@ -492,11 +612,16 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_another_state_of_the_file_between_two_pieces_gives_the_fold_up),
         TEST_ON_FILE(test_fold_begins_anew_when_progress_is_taken_back),
         TEST_ON_FILE(test_forgetting_goes_on_when_another_forgets),
+        TEST_ON_FILE(test_a_fold_that_cannot_tell_what_others_have_folded_is_given_up),
         TEST_ON_FILE(test_a_fold_that_is_undone_is_given_up),
         TEST_ON_FILE(test_forgetting_a_key_folds_little_in_its_transaction),
         TEST_ON_FILE(test_forgetting_folds_little_after_a_change_of_the_hosts_schema_too),
         TEST_ON_FILE(test_a_log_is_folded_and_trimmed_part_by_part),
         TEST_ON_FILE(test_a_full_disk_has_the_log_folded_when_moving_it_was_not_enough),
+        TEST_ON_FILE(test_a_fold_that_finds_the_disk_full_goes_on_once_there_is_room),
+        TEST_ON_FILE(test_a_disk_that_stays_full_takes_nothing_back),
+        TEST_ON_FILE(test_a_part_that_cannot_be_begun_is_not_folded),
+        TEST_ON_FILE(test_what_cannot_be_folded_in_pieces_is_left_after_a_few_tries),
         TEST_ON_FILE(test_closing_folds_what_nobody_has_folded),
         TEST_ON_FILE(test_closing_leaves_a_short_log),
         TEST_ON_FILE(test_closing_waits_for_no_lock),
