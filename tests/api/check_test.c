@@ -321,6 +321,7 @@ static void test_damage_of_runs_is_found(void **state)
         {"UPDATE ctrack_run_part SET entries = substr(entries, 9)", "run-lacks", "ctrack_run", 4096},
         {"UPDATE ctrack_run SET last_seq = 4584", "run-lacks", "ctrack_run", 4584},
         {"UPDATE ctrack_fold SET hash_seed = hash_seed + 1", "run-lacks", "ctrack_run", 4096},
+        {"UPDATE ctrack_advance SET document_id = NULL WHERE seq = 5", "log-key", "ctrack_advance", 5},
         {"UPDATE ctrack_advance SET operation_index = 3 WHERE seq = (SELECT min(a.seq) FROM ctrack_advance AS a "
          "JOIN ctrack_advance AS b ON b.document_id = a.document_id AND b.seq > a.seq AND b.seq <= 4096)",
          "run-lacks", "ctrack_run", 4096},

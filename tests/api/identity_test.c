@@ -359,6 +359,26 @@ static void test_file_replaced_before_it_has_a_log_is_opened_anew(void **state)
     assert_int_equal(run_elsewhere("read", f->path), 8);
 }
 
+static void replace_each_time(const fixture *f)
+{
+    char path[300];
+    db_run_once(path_in(f, "other.db", path), "CREATE TABLE of_the_host (a)");
+    replace_by_other(f);
+    before_ready = replace_each_time;
+}
+
+static void test_file_that_is_replaced_again_and_again_is_not_opened(void **state)
+{
+    fixture *f = *state;
+    db_run_once(f->path, "CREATE TABLE of_the_host (a)");
+    before_ready = replace_each_time;
+    hooked = f;
+    assert_status(ctrack_open(f->path, NULL, &f->tracker, &f->error), CTRACK_BUSY);
+    before_ready = NULL;
+    assert_contains(f->error.message, "being replaced");
+    f->tracker = open_file(f->path);
+}
+
 static int take_nothing(const void *data, size_t size, void *argument)
 {
     (void)data;
@@ -686,6 +706,7 @@ int main(int argc, char **argv)
         TEST(test_child_of_a_killed_process_holds_nothing),
         TEST(test_file_replaced_while_it_is_opened_is_opened_anew),
         TEST(test_file_replaced_before_it_has_a_log_is_opened_anew),
+        TEST(test_file_that_is_replaced_again_and_again_is_not_opened),
         TEST_ON_FILE(test_replaced_file_is_not_read_for_the_old_one),
         TEST_ON_FILE(test_update_into_a_file_that_has_just_been_replaced_is_not_acknowledged),
         TEST_ON_FILE(test_update_into_a_log_that_has_just_been_removed_is_not_acknowledged),

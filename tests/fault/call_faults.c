@@ -100,13 +100,13 @@ static void act_open_and_follow(run *r)
     }
 }
 
-/* Another program changes the schema; nothing is injected meanwhile. */
-static void change_schema(const run *r, const char *sql)
+/* Another program changes the file; nothing is injected meanwhile. */
+static void change_file(const run *r, const char *sql)
 {
     sqlite3 *db = NULL;
     fault_pause();
     if (sqlite3_open(r->path, &db) != SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
-        violation(r->place, "the schema cannot be changed: %s", sqlite3_errmsg(db));
+        violation(r->place, "the file cannot be changed: %s", sqlite3_errmsg(db));
     }
     sqlite3_close(db);
     fault_resume();
@@ -124,7 +124,7 @@ static void judge_refusal(run *r, const char *call, ctrack_status status, const 
 
 static void prepare_altered(run *r)
 {
-    change_schema(r, "CREATE TRIGGER altered AFTER INSERT ON ctrack_advance BEGIN SELECT 1; END");
+    change_file(r, "CREATE TRIGGER altered AFTER INSERT ON ctrack_advance BEGIN SELECT 1; END");
 }
 
 static void act_open_altered(run *r)
@@ -132,36 +132,49 @@ static void act_open_altered(run *r)
     ctrack_error error;
     ctrack *tracker = NULL;
     judge_refusal(r, "ctrack_open", ctrack_open(r->path, NULL, &tracker, &error), &error);
-    change_schema(r, "DROP TRIGGER altered");
+    change_file(r, "DROP TRIGGER altered");
 }
 
 /* A host's table whose index is another's, in the eyes of SQLite's own check. */
 static void prepare_damaged(run *r)
 {
-    change_schema(r, "CREATE TABLE other (a UNIQUE, b); INSERT INTO other VALUES (1, 2), (3, 4); "
-                     "PRAGMA writable_schema = 1; "
-                     "UPDATE sqlite_schema SET sql = 'CREATE TABLE other (b, a UNIQUE)' WHERE name = 'other'");
+    change_file(r, "CREATE TABLE other (a UNIQUE, b); INSERT INTO other VALUES (1, 2), (3, 4); "
+                   "PRAGMA writable_schema = 1; "
+                   "UPDATE sqlite_schema SET sql = 'CREATE TABLE other (b, a UNIQUE)' WHERE name = 'other'");
 }
 
 static void act_check_damaged(run *r)
 {
     ctrack_error error;
     judge_refusal(r, "ctrack_check", ctrack_check(r->path, 0, NULL, NULL, NULL, &error), &error);
-    change_schema(r, "DROP TABLE other");
+    change_file(r, "DROP TABLE other");
+}
+
+/* A run that has a row of the log, and none of its entries. */
+static void prepare_run(run *r)
+{
+    change_file(r, "INSERT INTO ctrack_run SELECT max(seq), max(seq), 1, 1 FROM ctrack_advance");
+}
+
+static void act_check_run(run *r)
+{
+    ctrack_error error;
+    judge_refusal(r, "ctrack_check", ctrack_check(r->path, 0, NULL, NULL, NULL, &error), &error);
+    change_file(r, "DELETE FROM ctrack_run");
 }
 
 /* A host's table whose collation only the host has: SQLite's own check is made table by table. */
 static void prepare_collated(run *r)
 {
-    change_schema(r, "CREATE TABLE other (a, b); CREATE INDEX other_a ON other (a); PRAGMA writable_schema = 1; "
-                     "UPDATE sqlite_schema SET sql = 'CREATE TABLE other (a COLLATE hosts, b)' WHERE name = 'other'");
+    change_file(r, "CREATE TABLE other (a, b); CREATE INDEX other_a ON other (a); PRAGMA writable_schema = 1; "
+                   "UPDATE sqlite_schema SET sql = 'CREATE TABLE other (a COLLATE hosts, b)' WHERE name = 'other'");
 }
 
 static void act_check_collated(run *r)
 {
     ctrack_error error;
     run_judge(r, "ctrack_check", ctrack_check(r->path, 0, NULL, NULL, NULL, &error), &error);
-    change_schema(r, "DROP TABLE other");
+    change_file(r, "DROP TABLE other");
 }
 
 static void act_lazy(run *r)
@@ -475,6 +488,7 @@ static const own_scenario own[] = {
     {{"open and follow", RUN_USED, NULL, act_open_and_follow, false, false}, MAIN_THREAD},
     {{"open what was altered", RUN_USED, prepare_altered, act_open_altered, false, false}, MAIN_THREAD},
     {{"check what is damaged", RUN_USED, prepare_damaged, act_check_damaged, false, false}, MAIN_THREAD},
+    {{"check a run", RUN_LONG_LOG, prepare_run, act_check_run, false, false}, MAIN_THREAD},
     {{"check what needs a collation", RUN_USED, prepare_collated, act_check_collated, false, false}, MAIN_THREAD},
     {{"lazy", RUN_USED, NULL, act_lazy, false, false}, MAIN_THREAD},
     {{"fold what is news", RUN_USED, prepare_news, act_fold_of_news, false, true}, MAIN_THREAD},

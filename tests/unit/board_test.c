@@ -671,6 +671,17 @@ static void test_only_the_failure_that_is_meant_is_over(void **state)
     ctrack_promise_release(promise);
 }
 
+static void test_what_is_reached_is_no_failure_whoever_fails(void **state)
+{
+    world *w = *state;
+    ctrack_coordinate reached = at("a", 5);
+    assert_status(ct_board_update(w->board, &reached, 1, NULL), CTRACK_OK);
+    assert_status(ct_board_fail(w->board, CT_FAILING_FILE, CTRACK_IO, "the file is gone", NULL), CTRACK_OK);
+    ctrack_promise *promise = wait_on(w, &reached, 1);
+    assert_status(ctrack_promise_status(promise), CTRACK_OK);
+    ctrack_promise_release(promise);
+}
+
 static void test_only_what_is_reached_is_said_to_be(void **state)
 {
     world *w = *state;
@@ -738,6 +749,7 @@ int main(int argc, char **argv)
         BOARD_TEST(test_copying_without_memory_fails_and_leaks_nothing),
         BOARD_TEST(test_a_closed_board_answers_closed),
         BOARD_TEST(test_only_the_failure_that_is_meant_is_over),
+        BOARD_TEST(test_what_is_reached_is_no_failure_whoever_fails),
         BOARD_TEST(test_only_what_is_reached_is_said_to_be),
         BOARD_TEST(test_counts_beyond_the_histogram_stand_in_its_last_place),
     };

@@ -259,6 +259,7 @@ static void test_a_run_that_is_folded_in_part_answers_for_the_rest(void **state)
     assert_status(ct_fold_some(f->tracker, 1000, &more, NULL), CTRACK_OK);
     assert_int_equal(runs(f), 1);
     assert_asked_at_once(f, 0, SHORT, 1);
+    assert_int_equal(asked(f, "doc-00003"), 1); /* of which the run has a row that is folded */
 }
 
 static void test_runs_of_which_all_is_folded_are_deleted(void **state)
@@ -733,6 +734,16 @@ static void test_an_entry_that_lies_costs_a_look_only(void **state)
     free(document);
 }
 
+static void test_a_row_that_is_missing_answers_nothing(void **state)
+{
+    fixture *f = *state;
+    update_first(f->tracker, SHORT, 1);
+    char *document = document_at(f, "SELECT document_id FROM ctrack_advance WHERE seq = 7");
+    db_run_once(f->path, "DELETE FROM ctrack_advance WHERE seq = 7");
+    assert_int_equal(asked(f, document), NEVER_SEEN);
+    free(document);
+}
+
 static void test_a_row_without_a_key_answers_nothing(void **state)
 {
     fixture *f = *state;
@@ -791,6 +802,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_questions_of_damaged_files_say_so),
         TEST_ON_FILE(test_keys_that_share_a_place_are_told_apart),
         TEST_ON_FILE(test_runs_that_overlap_are_both_asked),
+        TEST_ON_FILE(test_a_row_that_is_missing_answers_nothing),
         TEST_ON_FILE(test_a_row_without_a_key_answers_nothing),
         TEST_ON_FILE(test_a_question_that_is_answered_takes_a_higher_index_along),
         TEST_ON_FILE(test_after_a_commit_that_failed_runs_go_on),
