@@ -9,8 +9,20 @@
 #include "sql.h"
 #include "sync.h"
 
-/* Connections to files that this process has, or is about to have; and ct_fork_generation() of whoever opened them. */
+/* Connections to files that this process has, or is about to have; and ct_fork_generation() of whoever opened them. They
+ * count from before SQLite is called, whose mutexes a fork may find taken. */
 static atomic_uint connections, opened_by;
+
+static void enter(void)
+{
+    atomic_store(&opened_by, ct_fork_generation());
+    atomic_fetch_add(&connections, 1);
+}
+
+static void leave(void)
+{
+    atomic_fetch_sub(&connections, 1);
+}
 
 /* SQLite has no mutexes when it was compiled or configured for a single thread; then a connection cannot have one. */
 static ctrack_status check_threads(ctrack_error *error)
@@ -36,7 +48,10 @@ ctrack_status ct_connection_usable(ctrack_error *error)
             "a parent process had a tracker's file open when it forked, so SQLite's locks do not work in "
             "this process: fork before opening, or have the child run a program");
     }
-    return check_threads(error);
+    enter();
+    ctrack_status status = check_threads(error);
+    leave();
+    return status;
 }
 
 ctrack_status ct_connection_open(const char *name, int mode, const char *doing, sqlite3 **db, ctrack_error *error)
@@ -45,13 +60,12 @@ ctrack_status ct_connection_open(const char *name, int mode, const char *doing, 
     if (status != CTRACK_OK) {
         return status;
     }
+    enter();
     ct_shmlock_keep();
     int flags = mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
-    atomic_store(&opened_by, ct_fork_generation());
-    atomic_fetch_add(&connections, 1);
     int code = sqlite3_open_v2(name, db, flags, NULL);
     if (*db == NULL) {
-        atomic_fetch_sub(&connections, 1);
+        leave();
     }
     if (code != SQLITE_OK) {
         return ct_sql_fail(*db, code, doing, error);
@@ -67,6 +81,6 @@ int ct_connection_close(sqlite3 *db)
     }
     int code = sqlite3_close(db);
     ct_guard_tidy();
-    atomic_fetch_sub(&connections, 1);
+    leave();
     return code;
 }

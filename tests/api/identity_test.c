@@ -19,9 +19,9 @@
 
 /* ---------------------------------------------------------------- hooks */
 
-/* What happens once: when a file has been opened but not read, or when a statement is about to run. */
+/* What happens once: when a file has been opened but not read, when a database in memory has been, or when a statement is about to run. */
 typedef void event(const fixture *f);
-static event *when_opened, *before_statement, *before_ready;
+static event *when_opened, *when_in_memory, *before_statement, *before_ready;
 static const char *statement_awaited;
 static const fixture *hooked;
 
@@ -39,9 +39,7 @@ int __wrap_sqlite3_open_v2(const char *name, sqlite3 **db, int flags, const char
 int __wrap_sqlite3_open_v2(const char *name, sqlite3 **db, int flags, const char *vfs)
 {
     int code = __real_sqlite3_open_v2(name, db, flags, vfs);
-    if (name[0] == '/') {
-        happen(&when_opened);
-    }
+    happen(name[0] == '/' ? &when_opened : &when_in_memory);
     return code;
 }
 
@@ -304,6 +302,35 @@ static void test_child_of_a_killed_process_holds_nothing(void **state)
     bool logged = file_exists(beside(f, "-wal", log));
     assert_int_equal(kill(left, SIGKILL), 0);
     assert_false(logged);
+}
+
+static int opened_in_child;
+
+static void open_in_child(const fixture *f)
+{
+    int status;
+    pid_t forked = fork();
+    assert_true(forked >= 0);
+    if (forked == 0) {
+        ctrack *tracker = NULL;
+        leave_fork((int)ctrack_open(f->path, NULL, &tracker, NULL));
+    }
+    assert_int_equal(waitpid(forked, &status, 0), forked);
+    opened_in_child = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Another thread, which is about to open a file, may hold SQLite's mutexes from its first call on. */
+static void test_child_of_a_process_that_is_about_to_open_opens_nothing(void **state)
+{
+    fixture *f = *state;
+    close_tracker(&f->tracker);
+    hooked = f;
+    when_in_memory = open_in_child;
+    reopen(f);
+    assert_int_equal(opened_in_child, CTRACK_FORKED);
+    close_tracker(&f->tracker);
+    open_in_child(f);
+    assert_int_equal(opened_in_child, CTRACK_OK);
 }
 
 /* ---------------------------------------------------------------- names that come to stand for another file */
@@ -704,6 +731,7 @@ int main(int argc, char **argv)
         TEST(test_descriptors_do_not_add_up),
         TEST(test_descriptors_that_cannot_be_closed_are_used_again),
         TEST(test_child_of_a_killed_process_holds_nothing),
+        TEST_ON_FILE(test_child_of_a_process_that_is_about_to_open_opens_nothing),
         TEST(test_file_replaced_while_it_is_opened_is_opened_anew),
         TEST(test_file_replaced_before_it_has_a_log_is_opened_anew),
         TEST(test_file_that_is_replaced_again_and_again_is_not_opened),
