@@ -62,7 +62,7 @@ int WRAP(open)(const char *path, int flags, ...)
     return refusal != 0 && (unreadable || (flags & O_ACCMODE) != O_RDONLY) ? -1 : REAL(open)(path, flags, 0600);
 }
 
-/* Locks of descriptors are refused with this. */
+/* Locks of descriptors are refused, and not told of, with this. */
 static int locking_says;
 
 int REAL(fcntl)(int descriptor, int command, ...);
@@ -74,7 +74,9 @@ int WRAP(fcntl)(int descriptor, int command, ...)
     void *lock = command != F_GETFD ? va_arg(arguments, void *) : NULL;
     va_end(arguments);
     errno = locking_says;
-    return locking_says != 0 && command == F_OFD_SETLK ? -1 : REAL(fcntl)(descriptor, command, lock);
+    return locking_says != 0 && (command == F_OFD_SETLK || command == F_OFD_GETLK)
+               ? -1
+               : REAL(fcntl)(descriptor, command, lock);
 }
 
 /* Open files cannot be looked at. */
@@ -225,15 +227,18 @@ static void test_system_without_locks_of_descriptors_has_guards_all_the_same(voi
         int says;
         ctrack_status status;
     } cases[] = {{EAGAIN, CTRACK_BUSY}, {EACCES, CTRACK_BUSY}, {EINVAL, CTRACK_OK}};
-    ct_guard *guard = NULL;
+    size_t before = open_descriptors();
     ct_inode file = make_files(f);
     for (int i = 0; i < 3; i++) {
+        ct_guard *guard = NULL;
         locking_says = cases[i].says;
         ctrack_status status = take(f, &file, &guard);
+        give_up(guard);
         locking_says = 0;
         assert_status(status, cases[i].status);
     }
-    give_up(guard);
+    ct_guard_tidy();
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* ---------------------------------------------------------------- others that have opened it under another name */

@@ -113,6 +113,22 @@ static void test_log_of_the_name_is_proven_once(void **state)
     close_one(&o);
 }
 
+/* As after a transaction that changes nothing: what is not written cannot be in the wrong file. */
+static void test_log_without_a_first_byte_is_proven_later(void **state)
+{
+    fixture *f = *state;
+    opened o = open_one(f);
+    assert_status(ct_identity_guard(&o.identity, o.db, &f->error), CTRACK_OK);
+    assert_int_equal(db_integer(o.other, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+    assert_status(ct_identity_prove(&o.identity, o.db, &f->error), CTRACK_OK);
+    assert_false(o.identity.proven);
+    db_run(o.other, "INSERT INTO t VALUES (1)");
+    assert_int_equal(db_integer(o.db, "SELECT count(*) FROM t"), 1);
+    assert_status(ct_identity_prove(&o.identity, o.db, &f->error), CTRACK_OK);
+    assert_true(o.identity.proven);
+    close_one(&o);
+}
+
 static void test_log_that_is_not_sqlites_is_told(void **state)
 {
     fixture *f = *state;
@@ -378,6 +394,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(test_log_of_the_name_is_proven_once),
+        TEST(test_log_without_a_first_byte_is_proven_later),
         TEST(test_log_that_is_not_sqlites_is_told),
         TEST(test_log_without_a_name_is_not_guarded),
 #ifdef STATX_INO
