@@ -22,6 +22,20 @@ ctrack_status __wrap_ct_identity_guard(ct_identity *identity, sqlite3 *db, ctrac
     return __real_ct_identity_guard(identity, db, error);
 }
 
+/* So many times SQLite gives up at once when write-ahead mode is entered, without asking the busy handler. */
+static int busy_modes;
+
+ctrack_status __real_ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error);
+ctrack_status __wrap_ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error);
+ctrack_status __wrap_ct_sql_pragma(sqlite3 *db, const char *set, const char *expected, ctrack_error *error)
+{
+    if (busy_modes > 0 && strcmp(set, "PRAGMA main.journal_mode = WAL") == 0) {
+        busy_modes--;
+        return ct_error_set(error, CTRACK_BUSY, "others are entering it");
+    }
+    return __real_ct_sql_pragma(db, set, expected, error);
+}
+
 void __real_ct_thread_nap(int64_t nanoseconds);
 void __wrap_ct_thread_nap(int64_t nanoseconds);
 void __wrap_ct_thread_nap(int64_t nanoseconds)
@@ -143,6 +157,29 @@ static void test_a_store_without_a_turn_waits_for_the_lock_too(void **state)
     ct_store_close(store);
 }
 
+static void let_go(void *writer)
+{
+    db_run(writer, "ROLLBACK");
+}
+
+static void test_a_lock_that_becomes_free_while_it_is_waited_for_is_taken(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    ct_store *store;
+    options.read_model = "default";
+    options.busy_timeout_ms = 3600000;
+    assert_status(ct_store_open(f->path, &options, &store, NULL), CTRACK_OK);
+    struct sqlite3 *writer = db_open(f->path);
+    db_run(writer, "BEGIN IMMEDIATE");
+    store->idle = let_go;
+    store->idle_argument = writer;
+    assert_status(ct_store_begin(store, &f->error), CTRACK_OK);
+    ct_store_rollback(store);
+    db_close(writer);
+    ct_store_close(store);
+}
+
 static void test_a_log_cannot_be_reclaimed_while_somebody_else_writes(void **state)
 {
     fixture *f = *state;
@@ -177,6 +214,33 @@ static void test_a_file_that_looks_as_if_others_were_always_opening_it_is_busy(v
     busy_guards = 0;
     assert_status(status, CTRACK_BUSY);
     assert_contains(f->error.message, "others are opening it");
+}
+
+static void test_write_ahead_mode_is_entered_when_others_are_through(void **state)
+{
+    fixture *f = *state;
+    busy_modes = 3;
+    f->tracker = open_file(f->path);
+    assert_int_equal(busy_modes, 0);
+    update(f->tracker, "doc-1", 1);
+}
+
+static void test_a_file_that_is_locked_until_the_time_is_up_is_busy(void **state)
+{
+    fixture *f = *state;
+    ctrack_options options = CTRACK_OPTIONS_INIT;
+    options.busy_timeout_ms = 5;
+    struct sqlite3 *other = db_open(f->path);
+    db_run(other, "CREATE TABLE t (a)");
+    static const char *const locks[] = {"BEGIN IMMEDIATE",
+                                        "BEGIN EXCLUSIVE"}; /* read, but not changed; not even read */
+    for (int i = 0; i < 2; i++) {
+        db_run(other, locks[i]);
+        assert_status(ctrack_open(f->path, &options, &f->tracker, &f->error), CTRACK_BUSY);
+        db_run(other, "ROLLBACK");
+    }
+    db_close(other);
+    f->tracker = open_file(f->path);
 }
 
 static void test_the_cause_of_an_error_is_what_has_become_of_the_file(void **state)
@@ -270,9 +334,12 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_a_commit_that_is_refused_for_now_breaks_nothing),
         TEST_ON_FILE(test_a_sound_engine_checkpoints_without_the_writers_lock),
         TEST_ON_FILE(test_a_store_without_a_turn_waits_for_the_lock_too),
+        TEST_ON_FILE(test_a_lock_that_becomes_free_while_it_is_waited_for_is_taken),
         TEST_ON_FILE(test_a_log_cannot_be_reclaimed_while_somebody_else_writes),
         TEST(test_a_file_that_others_are_just_opening_is_waited_for),
         TEST(test_a_file_that_looks_as_if_others_were_always_opening_it_is_busy),
+        TEST(test_write_ahead_mode_is_entered_when_others_are_through),
+        TEST(test_a_file_that_is_locked_until_the_time_is_up_is_busy),
         TEST_ON_FILE(test_the_cause_of_an_error_is_what_has_become_of_the_file),
         TEST_ON_FILE(test_a_file_that_reads_as_damaged_may_be_put_right),
         TEST(test_a_busy_timeout_ends_in_a_month_at_most),
