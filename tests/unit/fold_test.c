@@ -118,6 +118,18 @@ static void test_a_row_that_nobody_has_seen_yet_is_folded_too(void **state)
     assert_int_equal(latest(f->tracker, "doc-2"), 6);
 }
 
+static void test_rows_that_were_trimmed_before_they_were_seen_are_read_where_they_were_folded(void **state)
+{
+    fixture *f = *state;
+    spoil(f, "INSERT INTO ctrack_keyspace VALUES (1, 'default', 'document', 'main');"
+             "INSERT INTO ctrack_coordinate VALUES (1, 1, 'doc-1'), (2, 1, 'doc-2');"
+             "INSERT INTO ctrack_latest VALUES (1, 6, 0), (2, 6, 0); UPDATE ctrack_fold SET folded_seq = 4;"
+             "INSERT INTO ctrack_advance (seq, coordinate_id, operation_index, updated_at) VALUES (5, 1, 7, 0)");
+    assert_status(ctrack_refresh(f->tracker, NULL), CTRACK_OK);
+    assert_int_equal(latest(f->tracker, "doc-1"), 7);
+    assert_int_equal(latest(f->tracker, "doc-2"), 6);
+}
+
 static void test_a_key_that_another_tracker_has_folded_is_named_by_its_id(void **state)
 {
     fixture *f = *state;
@@ -602,6 +614,7 @@ int main(int argc, char **argv)
         TEST_ON_FILE(test_more_keys_than_a_piece_are_folded),
         TEST_ON_FILE(test_new_keys_that_are_updated_in_turn_are_folded_once_each),
         TEST_ON_FILE(test_a_row_that_nobody_has_seen_yet_is_folded_too),
+        TEST_ON_FILE(test_rows_that_were_trimmed_before_they_were_seen_are_read_where_they_were_folded),
         TEST_ON_FILE(test_a_key_that_another_tracker_has_folded_is_named_by_its_id),
         TEST_ON_FILE(test_a_log_that_takes_back_what_is_not_folded_is_damage),
         TEST_ON_FILE(test_a_dictionary_without_an_id_left_is_damage),
