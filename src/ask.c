@@ -301,6 +301,9 @@ static ctrack_status ask_run(asking *a, const run *r, ctrack_error *error)
     size_t count = 0;
     uint32_t at = r->parts; /* the part that is read; this one: none */
     ctrack_status status = prepare(a->asker, CT_ASK_PART, &statement, error);
+    if (status != CTRACK_OK) {
+        return status;
+    }
     for (size_t i = 0; i < a->count && status == CTRACK_OK; i++) {
         const ct_question *q = a->by_place[i];
         uint32_t part = ct_run_part(q->place, r->parts);
