@@ -70,6 +70,11 @@ ctrack_status ct_file_status(int problem)
     }
 }
 
+ctrack_status ct_file_absence(int problem)
+{
+    return problem == ENOENT ? CTRACK_BUSY : ct_file_status(problem);
+}
+
 ctrack_status ct_file_make_beside(const char *absolute, char **temporary, int *descriptor, ctrack_error *error)
 {
     char *name = ct_alloc_joined(absolute, CT_LEFTOVER_ENDING);

@@ -32,5 +32,8 @@ int ct_file_give_name(const char *temporary, const char *absolute);
 
 /** What an errno value of a file operation is to our callers. */
 ctrack_status ct_file_status(int problem);
+/** The same to whoever looks at a name that was there a moment ago: CTRACK_BUSY if it is not, since somebody may just be
+ * replacing the file. */
+ctrack_status ct_file_absence(int problem);
 
 #endif

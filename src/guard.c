@@ -11,6 +11,7 @@
 
 #include "alloc.h"
 #include "error.h"
+#include "file.h"
 #include "sync.h"
 
 /* Where SQLite locks (os_unix.c, "Posix Advisory Locking"; wal.c): whoever wants to read takes a lock on the pending
@@ -309,7 +310,7 @@ static ctrack_status find(const char *const names[2], const ct_inode *file, ct_g
 {
     ct_inode index;
     if (ct_inode_of(names[1], &index) != 0) {
-        return ct_error_set(error, CTRACK_BUSY, "cannot open %s: %s", names[1], strerror(errno));
+        return ct_error_set(error, ct_file_absence(errno), "cannot open %s: %s", names[1], strerror(errno));
     }
     for (ct_guard *guard = registry; guard != NULL; guard = guard->next) {
         bool same = ct_inode_same(&guard->file, file);

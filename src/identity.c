@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "error.h"
+#include "file.h"
 
 /* What identifies a log and its index: salts and checksums stand in their first bytes
  * (https://www.sqlite.org/walformat.html). */
@@ -70,7 +71,10 @@ ctrack_status ct_identity_learn(ct_identity *identity, sqlite3 *db, ctrack_error
     ct_inode before, after;
     bool there = ct_inode_of(path, &before) == 0;
     sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-    if (!there || moved != 0 || ct_inode_of(path, &after) != 0 || !ct_inode_same(&before, &after)) {
+    if (!there || ct_inode_of(path, &after) != 0) {
+        return ct_error_set(error, ct_file_absence(errno), "it cannot be looked at: %s", strerror(errno));
+    }
+    if (moved != 0 || !ct_inode_same(&before, &after)) {
         return ct_error_set(error, CTRACK_BUSY, "it is being replaced by another file");
     }
     identity->file = after;
@@ -89,7 +93,8 @@ static ctrack_status look_at_log(ct_identity *identity, sqlite3 *db, ctrack_erro
 {
     const char *log = sqlite3_filename_wal(sqlite3_db_filename(db, "main"));
     if (ct_inode_of(log, &identity->log) != 0) {
-        return ct_error_set(error, CTRACK_BUSY, "its write-ahead log is gone: %s", strerror(errno));
+        return ct_error_set(error, ct_file_absence(errno), "its write-ahead log cannot be looked at: %s",
+                            strerror(errno));
     }
     if (sqlite3_db_readonly(db, "main") != 0) {
         return CTRACK_OK;

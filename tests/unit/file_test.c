@@ -124,6 +124,15 @@ static void test_tracker_is_made_in_every_way(void **state)
     }
 }
 
+/* Somebody may just be replacing it; a disk that fails is told as such. */
+static void test_name_that_is_gone_is_told_from_one_that_cannot_be_looked_at(void **state)
+{
+    (void)state;
+    assert_int_equal(ct_file_absence(ENOENT), CTRACK_BUSY);
+    assert_int_equal(ct_file_absence(EIO), CTRACK_IO);
+    assert_int_equal(ct_file_absence(EACCES), CTRACK_IO);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST_OF_WAYS(name) \
@@ -136,6 +145,7 @@ int main(int argc, char **argv)
         TEST_OF_WAYS(test_file_that_gets_no_name_is_not_left),
         TEST_OF_WAYS(test_file_whose_mode_cannot_be_set_is_not_left),
         TEST_OF_WAYS(test_tracker_is_made_in_every_way),
+        cmocka_unit_test(test_name_that_is_gone_is_told_from_one_that_cannot_be_looked_at),
     };
     return SUPPORT_MAIN(argc, argv, "file", tests, NULL);
 }
