@@ -119,7 +119,9 @@ static int run_child(const char *mode, const char *path)
         return ctrack_close(tracker, NULL) == CTRACK_OK ? (int)index : 92;
     }
     if (strcmp(mode, "close") == 0) {
-        _exit(run_without_descriptors(tracker, path)); /* the tracker is not closed: that is no leak */
+        static ctrack *volatile kept; /* not closed: that is no leak */
+        kept = tracker;
+        return run_without_descriptors(kept, path);
     }
     if (strcmp(mode, "fork") == 0 && fork() != 0) {
         pause();

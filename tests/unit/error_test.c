@@ -130,6 +130,7 @@ static void test_every_status_has_its_name(void **state)
     for (int i = 0; i <= CTRACK_FORKED; i++) {
         assert_string_not_equal(ctrack_status_name((ctrack_status)i), "CTRACK_UNKNOWN");
     }
+    assert_string_equal(ctrack_status_name(CTRACK_INTERNAL), "CTRACK_INTERNAL");
     assert_string_equal(ctrack_status_name((ctrack_status)(CTRACK_INTERNAL + 1)), "CTRACK_UNKNOWN");
     assert_string_equal(ctrack_version(), CTRACK_VERSION);
 }
