@@ -645,6 +645,21 @@ static ctrack_status explain_failure(ct_store *store, ctrack_status status, ctra
     return ct_error_context(error, status, "%s", ct_store_path(store));
 }
 
+/* The ends of a transaction are prepared before any begins: without memory it could neither commit nor be rolled back.
+ */
+static ctrack_status prepare_ends(ct_store *store, ctrack_error *error)
+{
+    static const ct_statement ends[] = {CT_COMMIT, CT_ROLLBACK};
+    ctrack_status status = CTRACK_OK;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0] && status == CTRACK_OK; i++) {
+        sqlite3_stmt *unused;
+        sqlite3_finalize(store->statements[ends[i]]);
+        store->statements[ends[i]] = NULL;
+        status = ct_store_statement(store, ends[i], &unused, error);
+    }
+    return status;
+}
+
 ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability, ctrack_error *error)
 {
     if (store->read_only) {
@@ -664,6 +679,8 @@ ctrack_status ct_store_make_ready(ct_store *store, ctrack_durability durability,
     sqlite3_wal_hook(store->db, count_pages, store);
     if (status == CTRACK_OK && !ct_store_is_current(store)) {
         status = ct_migrate_apply(store->db, error);
+        /* What was prepared has expired: a migration turns a switch of the connection. */
+        status = status == CTRACK_OK ? prepare_ends(store, error) : status;
     }
     status = status == CTRACK_OK ? ct_identity_prove_old(&store->identity, store->db, error) : status;
     return status == CTRACK_OK ? status : explain_failure(store, status, error);
@@ -692,15 +709,6 @@ static ctrack_status set_up(ct_store *store, ctrack_error *error)
                ? CTRACK_OK
                : ct_error_set(error, CTRACK_READ_ONLY,
                               "the file has no current ctrack schema and is open for reading only");
-}
-
-/* The ends of a transaction are prepared before any begins: without memory it could neither commit nor be rolled back.
- */
-static ctrack_status prepare_ends(ct_store *store, ctrack_error *error)
-{
-    sqlite3_stmt *unused;
-    ctrack_status status = ct_store_statement(store, CT_COMMIT, &unused, error);
-    return status == CTRACK_OK ? ct_store_statement(store, CT_ROLLBACK, &unused, error) : status;
 }
 
 static void disconnect(ct_store *store)
